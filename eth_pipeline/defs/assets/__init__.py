@@ -1,0 +1,1 @@
+"""Assets, one module per plane and step; each asset is a sentence."""

@@ -1,0 +1,1 @@
+"""What a model sees of an hour: one definition for the batch and for the last row."""

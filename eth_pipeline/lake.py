@@ -1,0 +1,172 @@
+"""The lake: Delta tables under one URL, written only through their contracts.
+
+Belongs here: read, atomic upsert by key, versions. Does not belong: what a row means (`contracts.tables`),
+fetching, computing. Delta gives atomic commits and versions; the version of a table is its data version.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+import stamina
+from deltalake import CommitProperties, DeltaTable, WriterProperties, write_deltalake
+from deltalake.exceptions import CommitFailedError, TableNotFoundError
+
+from eth_pipeline.contracts.tables import TableContract
+from eth_pipeline.errors import ProvenanceMismatch
+
+_COMMIT_ATTEMPTS = 8
+_WRITER = WriterProperties(compression="ZSTD")
+
+
+@dataclass(frozen=True)
+class Upsert:
+    """What one write did: rows inserted, rows replaced, rows already there unchanged, version after it."""
+
+    inserted: int
+    updated: int
+    unchanged: int
+    version: int | None
+
+
+class Lake:
+    """Delta tables below `location` (a folder or an object-store URL)."""
+
+    def __init__(self, location: str, *, storage_options: Mapping[str, str] | None = None) -> None:
+        self.location = location.rstrip("/")
+        self._options = dict(storage_options or {})
+
+    @cached_property
+    def _is_folder(self) -> bool:
+        return "://" not in self.location
+
+    def uri(self, table: TableContract) -> str:
+        """Where `table` lives."""
+        return f"{self.location}/{table.name}"
+
+    def _open(self, table: TableContract, version: int | None = None) -> DeltaTable | None:
+        try:
+            return DeltaTable(self.uri(table), version=version, storage_options=self._options or None)
+        except TableNotFoundError:
+            return None
+
+    def version(self, table: TableContract) -> int | None:
+        """Newest version of `table`; None where it was never written."""
+        delta = self._open(table)
+        return None if delta is None else delta.version()
+
+    def read(
+        self,
+        table: TableContract,
+        *,
+        where: pl.Expr | None = None,
+        columns: list[str] | None = None,
+        version: int | None = None,
+    ) -> pl.DataFrame:
+        """Rows of `table`, sorted by key; an empty frame of the right schema where there is no table.
+
+        Args:
+            where: a polars predicate, pushed down to the files.
+            columns: a subset of columns; all by default.
+            version: an exact older version, as recorded with a training set.
+        """
+        delta = self._open(table, version)
+        if delta is None:
+            return table.empty().select(columns or pl.all())
+        frame = pl.scan_delta(delta)
+        if where is not None:
+            frame = frame.filter(where)
+        wanted = list(table.schema) if columns is None else columns
+        order = [name for name in table.key if name in wanted]
+        return frame.select(wanted).cast({n: table.schema[n] for n in wanted}).collect().sort(order)
+
+    def newest(self, table: TableContract, *, where: pl.Expr | None = None) -> datetime | None:
+        """Newest `table.newest_by` among the rows that match; None without rows."""
+        frame = self.read(table, where=where, columns=[table.newest_by])
+        newest: Any = frame[table.newest_by].max()
+        return newest if isinstance(newest, datetime) else None
+
+    def upsert(self, table: TableContract, rows: pl.DataFrame) -> Upsert:
+        """Insert new keys, replace changed rows, leave equal ones; one atomic commit, safe among writers.
+
+        Raises:
+            ContractViolation: `rows` break the contract; nothing was written.
+            ProvenanceMismatch: the table holds rows of another origin; nothing was written.
+        """
+        rows = table.conform(rows)
+        if not rows.height:
+            return Upsert(0, 0, 0, self.version(table))
+        for attempt in stamina.retry_context(on=CommitFailedError, attempts=_COMMIT_ATTEMPTS, wait_max=2.0):
+            with attempt:
+                return self._upsert_once(table, rows)
+        raise AssertionError("unreachable: stamina raises after its last attempt")
+
+    def _upsert_once(self, table: TableContract, rows: pl.DataFrame) -> Upsert:
+        delta = self._open(table)
+        if delta is None:
+            return self._create(table, rows)
+        self._refuse_other_provenance(table, delta, rows)
+        known = self._rows_in_range(table, delta, rows)
+        fresh = rows.join(known, on=list(table.key), how="anti")
+        same = rows.join(known, on=list(table.schema), how="semi", nulls_equal=True)
+        changed = rows.height - fresh.height - same.height
+        if not fresh.height and not changed:
+            return Upsert(0, 0, rows.height, delta.version())
+        wanted = rows.join(same, on=list(table.key), how="anti") if same.height else rows
+        predicate = " AND ".join(f"t.{name} = s.{name}" for name in table.key)
+        for name in table.partition_by:
+            values = ", ".join(f"'{value}'" for value in wanted[name].unique().sort())
+            predicate += f" AND t.{name} IN ({values})"
+        (
+            delta.merge(
+                wanted.to_arrow(),
+                predicate=predicate,
+                source_alias="s",
+                target_alias="t",
+                commit_properties=CommitProperties(max_commit_retries=0),
+                writer_properties=_WRITER,
+            )
+            .when_matched_update_all()
+            .when_not_matched_insert_all()
+            .execute()
+        )
+        return Upsert(fresh.height, changed, same.height, delta.version())
+
+    def _create(self, table: TableContract, rows: pl.DataFrame) -> Upsert:
+        if self._is_folder:
+            Path(self.location).mkdir(parents=True, exist_ok=True)
+        write_deltalake(
+            self.uri(table),
+            rows.to_arrow(),
+            mode="error",
+            partition_by=list(table.partition_by) or None,
+            name=table.name,
+            description=table.row_is,
+            storage_options=self._options or None,
+            writer_properties=_WRITER,
+        )
+        return Upsert(rows.height, 0, 0, self.version(table))
+
+    def _rows_in_range(self, table: TableContract, delta: DeltaTable, rows: pl.DataFrame) -> pl.DataFrame:
+        where = pl.lit(True)
+        for name in table.key:
+            column = rows[name]
+            low, high = column.min(), column.max()
+            where = where & pl.col(name).is_between(pl.lit(low, column.dtype), pl.lit(high, column.dtype))
+        return pl.scan_delta(delta).filter(where).select(list(table.schema)).cast({**table.schema}).collect()
+
+    def _refuse_other_provenance(self, table: TableContract, delta: DeltaTable, rows: pl.DataFrame) -> None:
+        if "provenance" not in table.schema:
+            return
+        present = pl.scan_delta(delta).select("provenance").head(1).collect()
+        ours = set(rows["provenance"].unique())
+        theirs = set(present["provenance"])
+        if theirs and ours != theirs:
+            raise ProvenanceMismatch(
+                f"{table.name} at {self.uri(table)} holds {sorted(theirs)} rows and must not receive {sorted(ours)} "
+                "ones. Use another home (ETH_PIPELINE_HOME) for another exchange."
+            )

@@ -1,0 +1,1 @@
+"""Forecasters and their honest evaluation: folds, metrics, training, ONNX export."""

@@ -1,0 +1,1 @@
+"""Known and seen: manifest, signal log, health."""

@@ -1,0 +1,1 @@
+"""From candidate to production: gates, decision, signed bundle, MLflow, local copy."""

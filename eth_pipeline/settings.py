@@ -1,0 +1,270 @@
+"""One frozen, validated settings model; the only place that reads the environment.
+
+Belongs here: every knob of the system with its unit in its name and a sentence that says what it changes.
+Does not belong: derived state, secrets in clear text (they are `SecretStr` and masked in every dump).
+
+Sources, strongest first: keyword arguments, environment variables with the prefix `ETH_PIPELINE_` (nested
+fields with two underscores: `ETH_PIPELINE_EXCHANGE__FUTURES_URL`), the TOML file named by
+`ETH_PIPELINE_CONFIG`, the defaults below.
+"""
+
+import hashlib
+import json
+import os
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+from pydantic_settings import (
+    BaseSettings,
+    PydanticBaseSettingsSource,
+    SettingsConfigDict,
+    TomlConfigSettingsSource,
+)
+
+from eth_pipeline.errors import SettingsInvalid
+
+Phase = Literal["paper", "live"]
+StalePolicy = Literal["degrade", "block"]
+BaseInterval = Literal["15m", "1h"]
+
+INTERVALS = {"15m": timedelta(minutes=15), "1h": timedelta(hours=1)}
+
+
+class _Section(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class ExchangeSettings(_Section):
+    """Where market data comes from, and how patient we are with it."""
+
+    futures_url: str = Field("https://fapi.binance.com", description="USDT-M futures REST host.")
+    spot_url: str = Field("https://api.binance.com", description="Spot REST host.")
+    archive_url: str = Field("https://data.binance.vision", description="Public archive host.")
+    connect_timeout_seconds: float = Field(3.0, gt=0, description="TCP connect timeout of one request.")
+    read_timeout_seconds: float = Field(10.0, gt=0, description="Read timeout of one request.")
+    attempts: int = Field(3, ge=1, description="Tries of one request before it counts as failed.")
+    weight_limit_per_minute: int = Field(2400, gt=0, description="Request weight per minute and address.")
+    weight_reserve_share: float = Field(0.2, ge=0, lt=1, description="Share of the weight budget never used.")
+    breaker_failures: int = Field(5, ge=1, description="Consecutive failures that open an endpoint's breaker.")
+    breaker_cooldown_minutes: float = Field(10.0, gt=0, description="Minutes an open breaker waits for its probe.")
+    archive_parallel_downloads: int = Field(8, ge=1, description="Archive files in flight at once.")
+    bar_wait_seconds: float = Field(20.0, ge=0, description="How long ingestion waits for a bar just closing.")
+
+
+class StreamLimits(_Section):
+    """Freshness limit of one stream and what happens beyond it."""
+
+    max_lag_hours: float = Field(gt=0, description="Newest row older than this is stale; measured on data time.")
+    stale_policy: StalePolicy = Field(description="degrade: the signal loses a source; block: no signal.")
+
+
+class FreshnessSettings(_Section):
+    """Lag limits per stream; the `cross_` ones are for the cross assets' symbols.
+
+    A full hour needs the bar that just closed, so the main limits are one hour: between two full hours the
+    lag stays below it, and reaches it exactly when a bar is missing.
+    """
+
+    klines: StreamLimits = StreamLimits(max_lag_hours=1.0, stale_policy="block")
+    mark_klines: StreamLimits = StreamLimits(max_lag_hours=1.0, stale_policy="block")
+    spot_klines: StreamLimits = StreamLimits(max_lag_hours=2.0, stale_policy="degrade")
+    funding_rates: StreamLimits = StreamLimits(max_lag_hours=9.0, stale_policy="block")
+    open_interest: StreamLimits = StreamLimits(max_lag_hours=3.0, stale_policy="degrade")
+    cross_klines: StreamLimits = StreamLimits(max_lag_hours=1.0, stale_policy="degrade")
+    cross_mark_klines: StreamLimits = StreamLimits(max_lag_hours=2.0, stale_policy="degrade")
+    cross_spot_klines: StreamLimits = StreamLimits(max_lag_hours=2.0, stale_policy="degrade")
+    cross_funding_rates: StreamLimits = StreamLimits(max_lag_hours=9.0, stale_policy="degrade")
+
+    def limits(self, stream: str, *, is_main_symbol: bool) -> StreamLimits:
+        """Limits of `stream` (a table name) for the main or a cross symbol."""
+        found: StreamLimits = getattr(self, stream if is_main_symbol else f"cross_{stream}")
+        return found
+
+
+class TrainingSettings(_Section):
+    """How candidates are trained and evaluated."""
+
+    horizons_hours: tuple[int, ...] = Field((5, 12, 24), description="Forecast horizons.")
+    embargo_hours: int = Field(24, ge=0, description="Hours between the last training label end and the test.")
+    refit_every_hours: int = Field(24 * 91, gt=0, description="Walk-forward refit distance.")
+    min_train_hours: int = Field(24 * 180, gt=0, description="Smallest training span of the first fold.")
+    max_train_hours: int | None = Field(None, description="Rolling training window; empty means expanding.")
+    seed: int = Field(20260101, description="Seed of every random choice in training.")
+    round_trip_cost_bps: float = Field(14.0, ge=0, description="Fees and slippage of one round trip.")
+    bootstrap_samples: int = Field(400, ge=50, description="Weekly block bootstrap resamples per interval.")
+
+
+class GateSettings(_Section):
+    """Promotion gates; `design.md` defaults. A gate is never lowered to make a demo pass."""
+
+    min_samples: int = Field(8000, description="Labelled out-of-fold rows needed for promotion.")
+    min_validation_auc: float = Field(0.53, description="Sign AUC floor, inner validation rows, 5 h.")
+    min_test_auc: float = Field(0.52, description="Sign AUC floor, newest out-of-fold year, 5 h.")
+    min_oof_auc: float = Field(0.53, description="Sign AUC floor, all out-of-fold rows, 5 h.")
+    max_oof_test_gap: float = Field(0.10, description="Largest |OOF AUC - test AUC|.")
+    max_believable_auc: float = Field(0.60, description="Above this AUC a leak is more likely than skill.")
+    min_coverage_mean: float = Field(0.90, description="Mean share of non-missing feature values.")
+    min_coverage_core: float = Field(0.80, description="Smallest coverage among the features the model uses most.")
+    max_calibration_error: float = Field(0.03, description="Expected calibration error, 5 h, ten bins.")
+    max_champion_loss: float = Field(0.0, description="Lower bound of paired AUC difference to the champion.")
+    stacking_min_samples: int = Field(20000, description="Rows needed before stacking may be considered.")
+    bundle_valid_days: int = Field(45, gt=0, description="A promoted bundle expires after this many days.")
+
+
+class SignalSettings(_Section):
+    """How scores and forecasts become an action."""
+
+    min_consensus_strength: float = Field(40.0, description="Consensus strength (0-100) needed to act.")
+    ml_weight: float = Field(0.5, ge=0, le=1, description="Weight of the forecast against the base strategy.")
+    shadow_mode: bool = Field(False, description="Compute the forecast, record it, and let it change nothing.")
+    extreme_probability: float = Field(0.02, description="Probabilities nearer to 0 or 1 than this are distrusted.")
+    min_consensus_coverage: float = Field(0.5, description="Share of timeframe weight needed for a consensus.")
+
+
+class AccountSettings(_Section):
+    """Paper account."""
+
+    initial_cash_usdt: float = Field(10_000.0, gt=0, description="Starting cash.")
+    taker_fee_bps: float = Field(5.0, ge=0, description="Taker fee per fill.")
+    slippage_bps: float = Field(2.0, ge=0, description="Slippage per fill, against us.")
+    leverage: float = Field(2.0, gt=0, description="Leverage used for liquidation arithmetic.")
+    max_single_share: float = Field(0.20, gt=0, le=1, description="Largest position as a share of equity.")
+    stop_loss_share: float = Field(0.02, gt=0, lt=1, description="Stop distance from entry, on the mark price.")
+    maintenance_margin_share: float = Field(0.005, gt=0, lt=1, description="Maintenance margin of the position.")
+
+
+class Settings(BaseSettings):
+    """The whole configuration, frozen."""
+
+    model_config = SettingsConfigDict(
+        env_prefix="ETH_PIPELINE_", env_nested_delimiter="__", frozen=True, extra="forbid"
+    )
+
+    home: Path = Field(Path("~/.eth_pipeline"), description="Folder of everything this host writes.")
+    lake_url: str | None = Field(None, description="Delta lake location; empty means <home>/lake.")
+    mlflow_tracking_uri: str | None = Field(None, description="MLflow; empty means SQLite under <home>/mlflow.")
+    postgres_url: str | None = Field(None, description="Dagster storage; empty means SQLite under <home>.")
+    phase: Phase = Field("paper", description="paper may degrade; live is fail-closed.")
+    symbol: str = Field("ETHUSDT", description="The traded symbol.")
+    cross_symbols: tuple[str, ...] = Field(("BTCUSDT", "SOLUSDT", "BNBUSDT"), description="Feature symbols.")
+    base_interval: BaseInterval = Field("15m", description="Ingested bar size; larger bars are derived.")
+    history_start: datetime = Field(datetime(2020, 1, 1, tzinfo=UTC), description="First instant ingested.")
+    signing_public_keys: tuple[Path, ...] = Field(
+        (), description="Pinned keys bundles must be signed with; empty means <home>/keys/bundle.pub."
+    )
+    signing_private_key: Path | None = Field(None, description="Signing key; empty means <home>/keys/bundle.key.")
+    exchange: ExchangeSettings = ExchangeSettings()
+    freshness: FreshnessSettings = FreshnessSettings()
+    training: TrainingSettings = TrainingSettings()
+    gates: GateSettings = GateSettings()
+    signals: SignalSettings = SignalSettings()
+    account: AccountSettings = AccountSettings()
+
+    @field_validator("home")
+    @classmethod
+    def _absolute_home(cls, value: Path) -> Path:
+        return value.expanduser().resolve()
+
+    @field_validator("history_start")
+    @classmethod
+    def _aware_history_start(cls, value: datetime) -> datetime:
+        if value.tzinfo is None:
+            raise ValueError("history_start needs an offset, for example 2020-01-01T00:00:00Z")
+        return value.astimezone(UTC)
+
+    @model_validator(mode="after")
+    def _main_is_not_cross(self) -> "Settings":
+        if self.symbol in self.cross_symbols:
+            raise ValueError(f"{self.symbol} is both `symbol` and one of `cross_symbols`; remove it there")
+        return self
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """Keyword arguments, environment, TOML file, defaults; in this order."""
+        sources: list[PydanticBaseSettingsSource] = [init_settings, env_settings]
+        config = os.environ.get("ETH_PIPELINE_CONFIG")
+        if config:
+            if not Path(config).is_file():
+                raise SettingsInvalid(f"ETH_PIPELINE_CONFIG names {config}, which is no file. Correct or unset it.")
+            sources.append(TomlConfigSettingsSource(settings_cls, toml_file=config))
+        return tuple(sources)
+
+    @property
+    def symbols(self) -> tuple[str, ...]:
+        """The main symbol first, then the cross symbols."""
+        return (self.symbol, *self.cross_symbols)
+
+    @property
+    def base_delta(self) -> timedelta:
+        """Length of one ingested bar."""
+        return INTERVALS[self.base_interval]
+
+    @property
+    def lake_location(self) -> str:
+        """Where the Delta tables live."""
+        return self.lake_url or str(self.home / "lake")
+
+    @property
+    def mlflow_location(self) -> str:
+        """MLflow tracking and registry URI."""
+        return self.mlflow_tracking_uri or f"sqlite:///{self.home / 'mlflow' / 'mlflow.db'}"
+
+    @property
+    def dagster_home(self) -> Path:
+        """The Dagster instance folder."""
+        return self.home / "dagster"
+
+    @property
+    def private_key_path(self) -> Path:
+        """EC key that signs bundles; only the host that promotes has it."""
+        return self.signing_private_key or self.home / "keys" / "bundle.key"
+
+    @property
+    def public_key_paths(self) -> tuple[Path, ...]:
+        """Pinned keys; a bundle signed by any of them is accepted (rotation overlap)."""
+        return self.signing_public_keys or (self.home / "keys" / "bundle.pub",)
+
+    def masked(self) -> dict[str, Any]:
+        """Fully expanded settings as JSON types, passwords in URLs masked."""
+        dump: dict[str, Any] = self.model_dump(mode="json")
+        for name in ("postgres_url", "mlflow_tracking_uri", "lake_url"):
+            dump[name] = _mask_password(dump[name])
+        return dump
+
+    def digest(self) -> str:
+        """sha256 of the masked, expanded settings: the configuration's name in every record."""
+        return hashlib.sha256(json.dumps(self.masked(), sort_keys=True).encode()).hexdigest()
+
+
+def load_settings(**overrides: Any) -> Settings:
+    """Read the settings from environment and file.
+
+    Raises:
+        SettingsInvalid: with one line per wrong field, saying which and why.
+    """
+    try:
+        return Settings(**overrides)
+    except ValidationError as error:
+        lines = [f"  {'.'.join(map(str, e['loc'])) or 'settings'}: {e['msg']}" for e in error.errors()]
+        raise SettingsInvalid(
+            "The settings are not usable:\n"
+            + "\n".join(lines)
+            + "\nCorrect the ETH_PIPELINE_* variables or the file named by ETH_PIPELINE_CONFIG."
+        ) from error
+
+
+def _mask_password(url: str | None) -> str | None:
+    if not url or "@" not in url or "://" not in url:
+        return url
+    scheme, rest = url.split("://", 1)
+    credentials, host = rest.rsplit("@", 1)
+    return f"{scheme}://{credentials.split(':', 1)[0]}:***@{host}"

@@ -1,0 +1,1 @@
+"""From bars and forecast to the state and action of one hour."""
