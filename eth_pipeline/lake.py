@@ -157,7 +157,7 @@ class Lake:
             column = rows[name]
             low, high = column.min(), column.max()
             where = where & pl.col(name).is_between(pl.lit(low, column.dtype), pl.lit(high, column.dtype))
-        return pl.scan_delta(delta).filter(where).select(list(table.schema)).cast({**table.schema}).collect()
+        return pl.scan_delta(delta).filter(where).select(list(table.schema)).cast(pl.Schema(table.schema)).collect()
 
     def _refuse_other_provenance(self, table: TableContract, delta: DeltaTable, rows: pl.DataFrame) -> None:
         if "provenance" not in table.schema:
