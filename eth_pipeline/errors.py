@@ -17,6 +17,7 @@ Belongs here: exception classes, nothing else. Does not belong: handling, loggin
         ├── ChecksumMismatch        an archive file is not what its .CHECKSUM says
         ├── ProvenanceMismatch      data of two origins would be mixed
         ├── BundleRefused           a model bundle may not be loaded
+        │   ├── BundleAbsent        nothing was promoted, or it was not brought to this host
         │   ├── SignatureRefused    missing, broken or foreign signature
         │   ├── HashMismatch        a file is not the one that was signed
         │   ├── SchemaMismatch      bundle and running feature code disagree
@@ -89,6 +90,10 @@ class ProvenanceMismatch(NeedsHuman):
 
 class BundleRefused(NeedsHuman):
     """A model bundle may not be loaded."""
+
+
+class BundleAbsent(BundleRefused):
+    """There is no production bundle: none was promoted, or it was not brought to this host yet."""
 
 
 class SignatureRefused(BundleRefused):

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import polars as pl
 import stamina
@@ -90,6 +90,37 @@ class Lake:
         newest: Any = frame[table.newest_by].max()
         return newest if isinstance(newest, datetime) else None
 
+    def provenance(self, table: TableContract) -> str:
+        """Origin of the rows of `table`; `unknown` where there are none."""
+        delta = self._open(table)
+        first = None if delta is None else pl.scan_delta(delta).select("provenance").head(1).collect()
+        return str(first["provenance"][0]) if first is not None and first.height else "unknown"
+
+    def is_current(self, table: TableContract) -> bool:
+        """True when the stored table has the contract's columns and definition."""
+        delta = self._open(table)
+        if delta is None:
+            return False
+        stored = [field.name for field in delta.schema().fields]
+        return sorted(stored) == sorted(table.schema) and delta.metadata().description == table.description
+
+    def replace(self, table: TableContract, rows: pl.DataFrame) -> int:
+        """Overwrite a derived table, schema included, in one commit; older versions stay readable.
+
+        Raises:
+            ContractViolation: `rows` break the contract; nothing was written.
+        """
+        rows = table.conform(rows)
+        if self._open(table) is None:
+            self._create(table, rows)
+        else:
+            self._write(table, rows, mode="overwrite", schema_mode="overwrite")
+        delta = self._open(table)
+        assert delta is not None
+        if delta.metadata().description != table.description:
+            delta.alter.set_table_description(table.description)
+        return delta.version()
+
     def upsert(self, table: TableContract, rows: pl.DataFrame) -> Upsert:
         """Insert new keys, replace changed rows, leave equal ones; one atomic commit, safe among writers.
 
@@ -139,17 +170,28 @@ class Lake:
     def _create(self, table: TableContract, rows: pl.DataFrame) -> Upsert:
         if self._is_folder:
             Path(self.location).mkdir(parents=True, exist_ok=True)
+        self._write(table, rows, mode="error", schema_mode=None)
+        return Upsert(rows.height, 0, 0, self.version(table))
+
+    def _write(
+        self,
+        table: TableContract,
+        rows: pl.DataFrame,
+        *,
+        mode: Literal["error", "overwrite"],
+        schema_mode: Literal["overwrite"] | None,
+    ) -> None:
         write_deltalake(
             self.uri(table),
             rows.to_arrow(),
-            mode="error",
+            mode=mode,
+            schema_mode=schema_mode,
             partition_by=list(table.partition_by) or None,
             name=table.name,
-            description=table.row_is,
+            description=table.description,
             storage_options=self._options or None,
             writer_properties=_WRITER,
         )
-        return Upsert(rows.height, 0, 0, self.version(table))
 
     def _rows_in_range(self, table: TableContract, delta: DeltaTable, rows: pl.DataFrame) -> pl.DataFrame:
         where = pl.lit(True)

@@ -131,6 +131,7 @@ class SignalRecord(_Frozen):
     allow_open: bool
     allow_close: bool
     position_share: float = Field(ge=0, le=1, description="Share of equity to hold when acting.")
+    held_share: float | None = Field(None, description="Signed share of equity held when deciding; null when flat.")
     buy_score: float
     sell_score: float
     consensus_strength: float
@@ -175,6 +176,42 @@ SIGNALS = TableContract(
         Column("run_id", pl.String, "text", "Dagster run."),
         Column("provenance", pl.String, "text", "`binance`, `replay` or `simulated`."),
         Column("record", pl.String, "JSON", "The whole record, see `SignalRecord.flat`."),
+    ),
+    newest_by="decision_time",
+)
+
+CONSENSUS = TableContract(
+    name="consensus",
+    row_is="the multi-timeframe consensus of one symbol at one full hour",
+    key=("symbol", "decision_time"),
+    columns=(
+        Column("symbol", pl.String, "text", "Traded symbol."),
+        Column("decision_time", INSTANT, "instant, UTC", "The full hour."),
+        Column("available_at", INSTANT, "instant, UTC", "Close of the newest bar it used."),
+        Column("strength", pl.Float64, "0-100", "Strength of the consensus."),
+        Column("direction", pl.String, "text", "`LONG`, `SHORT` or `HOLD`."),
+        Column("coverage", pl.Float64, "share", "Weight of the timeframes available over all weight."),
+        Column("snapshot", pl.String, "JSON", "The whole `ConsensusSnapshot`; replaying it gives the same decision."),
+        Column("provenance", pl.String, "text", "`binance`, `replay` or `simulated`."),
+    ),
+    newest_by="decision_time",
+)
+FORECASTS = TableContract(
+    name="forecasts",
+    row_is="the forecast of one verified bundle for one horizon of one symbol at one full hour",
+    key=("symbol", "decision_time", "horizon_hours"),
+    columns=(
+        Column("symbol", pl.String, "text", "Traded symbol."),
+        Column("decision_time", INSTANT, "instant, UTC", "The full hour."),
+        Column("available_at", INSTANT, "instant, UTC", "When its newest input was known."),
+        Column("horizon_hours", pl.Int64, "hours", "Forecast horizon."),
+        Column("probability_up", pl.Float64, "probability", "Calibrated probability that the return is positive."),
+        Column("raw_probability", pl.Float64, "probability", "What the ONNX model said before calibration."),
+        Column("coverage", pl.Float64, "share", "Share of non-missing inputs."),
+        Column("out_of_bounds_share", pl.Float64, "share", "Share of inputs outside their training bounds."),
+        Column("model_version", pl.String, "text", "Registry version."),
+        Column("fingerprint", pl.String, "sha256", "Fingerprint of the bundle that answered."),
+        Column("provenance", pl.String, "text", "`binance`, `replay` or `simulated`."),
     ),
     newest_by="decision_time",
 )

@@ -39,7 +39,11 @@ class Rule:
 
 @dataclass(frozen=True)
 class TableContract:
-    """A Delta table: what one row is, its key, its columns and its rules."""
+    """A Delta table: what one row is, its key, its columns and its rules.
+
+    `definition` is the digest of the code that computes a derived table; a table written under another
+    definition is not current and is rebuilt.
+    """
 
     name: str
     row_is: str
@@ -48,6 +52,12 @@ class TableContract:
     rules: tuple[Rule, ...] = ()
     partition_by: tuple[str, ...] = ("symbol",)
     newest_by: str = "available_at"
+    definition: str = ""
+
+    @property
+    def description(self) -> str:
+        """Stored with the table: what a row is and, for derived tables, the digest of their definition."""
+        return f"{self.row_is} [{self.definition}]" if self.definition else self.row_is
 
     @property
     def schema(self) -> dict[str, pl.DataType | type[pl.DataType]]:

@@ -1,0 +1,77 @@
+"""How fast the walk-forward refits, and what it costs in memory; on random numbers, so skill is 0.5 by design.
+
+    python benchmarks/walk_forward.py [refits|history]
+
+`refits`: 357 refits on 2,400 rolling rows, four horizons, 80 features, the shape of the reviewed system.
+`history`: quarterly refits on an expanding history of 43,000 hours, three horizons, 160 features.
+Prints one line each: seconds, refits per second, models per second, peak memory.
+"""
+
+import resource
+import sys
+import time
+
+import numpy as np
+
+from eth_pipeline.models.boosting import Boosting, BoostingParameters
+from eth_pipeline.models.dataset import HorizonTarget, TrainingSet
+from eth_pipeline.models.walk_forward import walk_forward, windows_by_index
+from eth_pipeline.settings import TrainingSettings
+
+SEED = 7
+
+
+def random_history(rows: int, *, features: int, horizons_hours: tuple[int, ...]) -> TrainingSet:
+    """Hourly rows of a random walk with features that know nothing; 5 % of the values are missing."""
+    random = np.random.default_rng(SEED)
+    hour = np.timedelta64(1, "h")
+    decision_time = np.datetime64("2021-01-01", "us") + np.arange(rows) * hour
+    matrix = random.standard_normal((rows, features), dtype=np.float32)
+    matrix[random.random((rows, features), dtype=np.float32) < 0.05] = np.nan
+    path = np.concatenate([[0.0], np.cumsum(random.normal(0, 0.007, rows + max(horizons_hours)))])
+    targets = {}
+    for horizon in horizons_hours:
+        forward = path[horizon : horizon + rows] - path[:rows]
+        label_end = decision_time + horizon * hour
+        targets[horizon] = HorizonTarget((forward > 0).astype(np.float32), forward, np.roll(forward, -1), label_end)
+    names = ("realised_vol_24h", *(f"noise_{number}" for number in range(1, features)))
+    return TrainingSet("ETHUSDT", "simulated", decision_time, matrix, names, targets)
+
+
+def measure(name: str, data: TrainingSet, settings: TrainingSettings, parameters: BoostingParameters) -> None:
+    windows = len(windows_by_index(data, settings))
+    started = time.perf_counter()
+    walk = walk_forward(data, Boosting(parameters), settings=settings, volatility_feature="realised_vol_24h")
+    seconds = time.perf_counter() - started
+    rounds = np.mean([effort for of_horizon in walk.effort.values() for effort in of_horizon])
+    fits = 2 * windows * len(data.horizons_hours)
+    peak_mib = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    print(
+        f"{name}: {windows} refits x {len(data.horizons_hours)} horizons, {data.features.shape[1]} features: "
+        f"{seconds:.1f} s, {windows / seconds:.2f} refits/s, {fits / seconds:.1f} boosters/s "
+        f"(two per horizon: with early stopping, then on all rows; mean {rounds:.0f} rounds), peak {peak_mib:.0f} MiB"
+    )
+
+
+def rolling_refits() -> None:
+    refits, train_rows, every = 357, 2_400, 24
+    settings = TrainingSettings(
+        horizons_hours=(3, 5, 12, 24), refit_every_hours=every, min_train_hours=train_rows, max_train_hours=train_rows
+    )
+    rows = train_rows + refits * every
+    data = random_history(rows, features=80, horizons_hours=settings.horizons_hours)
+    measure("357 rolling refits", data, settings, BoostingParameters())
+
+
+def expanding_history() -> None:
+    settings = TrainingSettings()
+    data = random_history(43_000, features=160, horizons_hours=settings.horizons_hours)
+    measure("quarterly expanding", data, settings, BoostingParameters())
+
+
+if __name__ == "__main__":
+    chosen = sys.argv[1:] or ["refits", "history"]
+    if "refits" in chosen:
+        rolling_refits()
+    if "history" in chosen:
+        expanding_history()

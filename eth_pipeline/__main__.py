@@ -1,0 +1,5 @@
+"""`python -m eth_pipeline` is `eth-pipeline`."""
+
+from eth_pipeline.cli import app
+
+app()

@@ -1,0 +1,77 @@
+"""The command line: `eth-pipeline`. Exit codes: 0 done, 1 refused or unhealthy, 2 wrong usage.
+
+Belongs here: arguments, output, exit codes; one module per command group. Does not belong: logic.
+"""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from eth_pipeline.cli import inspect, signals
+from eth_pipeline.cli.console import refuse_on_error
+
+app = typer.Typer(
+    name="eth-pipeline",
+    help="Binance ETH/USDT market data to hourly signals that an operator can trust.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+)
+sandbox_app = typer.Typer(help="The embedded exchange.", no_args_is_help=True)
+app.add_typer(sandbox_app, name="sandbox")
+app.add_typer(signals.app, name="signals")
+app.add_typer(inspect.config_app, name="config")
+app.command("health")(inspect.health)
+app.command("manifest")(inspect.manifest)
+
+_HOME = Path(".eth_pipeline")
+
+
+@app.command()
+def demo(
+    home: Annotated[Path, typer.Option(help="Folder for everything the demo writes.")] = _HOME / "demo",
+    replay: Annotated[Path | None, typer.Option(help="Folder of parquet recordings instead of synthetic data.")] = None,
+    as_of: Annotated[str | None, typer.Option(help="Virtual exchange time, for example 2025-06-29T12:00:00Z.")] = None,
+    strength: Annotated[float, typer.Option(min=0.0, help="Planted signal of the synthetic market; 0 is none.")] = 1.0,
+    seed: Annotated[int, typer.Option(help="Seed of the synthetic market.")] = 7,
+    years: Annotated[float, typer.Option(min=0.5, help="Years of synthetic history.")] = 2.0,
+) -> None:
+    """Ingest, train, decide, promote and show the newest signal, all on the embedded exchange."""
+    with refuse_on_error():
+        from eth_pipeline.cli.demo import DemoPlan, run_demo
+
+        plan = DemoPlan.make(home=home, replay=replay, as_of=as_of, strength=strength, seed=seed, years=years)
+        run_demo(plan)
+
+
+@app.command()
+def up(
+    home: Annotated[Path | None, typer.Option(help="Home to serve; a demo home brings its exchange along.")] = None,
+    port: Annotated[int, typer.Option(help="Port of the Dagster UI, on loopback.")] = 3000,
+    mlflow_port: Annotated[int, typer.Option(help="Port of MLflow, on loopback.")] = 5000,
+    check: Annotated[bool, typer.Option("--check", help="Stop again as soon as everything is healthy.")] = False,
+) -> None:
+    """Start UI, daemon, MLflow (and a demo home's exchange), wait until healthy, stop on Ctrl-C."""
+    with refuse_on_error():
+        from eth_pipeline.cli.up import run_up
+
+        run_up(home=home, port=port, mlflow_port=mlflow_port, stop_when_healthy=check)
+
+
+@sandbox_app.command("serve")
+def sandbox_serve(
+    port: Annotated[int, typer.Option(help="Port on loopback; 0 picks a free one.")] = 8900,
+    replay: Annotated[Path | None, typer.Option(help="Folder of parquet recordings instead of synthetic data.")] = None,
+    as_of: Annotated[str | None, typer.Option(help="Virtual exchange time at the start.")] = None,
+    strength: Annotated[float, typer.Option(min=0.0, help="Planted signal of the synthetic market.")] = 1.0,
+    seed: Annotated[int, typer.Option(help="Seed of the synthetic market.")] = 7,
+    years: Annotated[float, typer.Option(min=0.5, help="Years of synthetic history.")] = 2.0,
+    clock_speed: Annotated[float, typer.Option(min=0.0, help="Virtual seconds per second; 0 stands still.")] = 1.0,
+) -> None:
+    """Serve the embedded exchange on loopback until Ctrl-C."""
+    with refuse_on_error():
+        from eth_pipeline.cli.market import MarketPlan
+        from eth_pipeline.sandbox.serve import serve
+
+        plan = MarketPlan.make(replay=replay, as_of=as_of, strength=strength, seed=seed, years=years)
+        serve(plan.build(), now=plan.as_of, port=port, clock_speed=clock_speed)

@@ -1,0 +1,133 @@
+"""Terminal tables of the things people ask for: a signal, a decision, an evaluation.
+
+Belongs here: layout on a terminal. Does not belong: what the figures are.
+"""
+
+from rich.table import Table
+
+from eth_pipeline.cli.console import STATE_STYLE
+from eth_pipeline.contracts.artifact import PromotionDecision
+from eth_pipeline.contracts.clock import iso
+from eth_pipeline.contracts.signal import SignalRecord
+from eth_pipeline.models.report import Estimate, EvaluationReport
+
+
+def signal_table(record: SignalRecord) -> Table:
+    """One hour, field by field."""
+    table = Table(title=f"Signal {record.symbol} {iso(record.decision_time)} ({record.phase})", title_justify="left")
+    table.add_column("field")
+    table.add_column("value", overflow="fold")
+    style = STATE_STYLE[record.state]
+    table.add_row("state", f"[{style}]{record.state}[/]")
+    table.add_row("action", f"{record.action}, size {record.position_share:.1%} of equity")
+    table.add_row("may open / close", f"{_yes(record.allow_open)} / {_yes(record.allow_close)}")
+    table.add_row("reasons", "\n".join(f"{r.code}: {r.detail}" for r in record.reasons) or "none")
+    table.add_row("model version", record.model_version or "none")
+    table.add_row("forecast, P(up)", _forecast(record))
+    table.add_row(
+        "consensus",
+        f"{record.consensus_direction}, strength {record.consensus_strength:.0f} of 100, "
+        f"coverage {record.consensus_coverage:.0%}",
+    )
+    stale = [f"{f.stream} {f.symbol}" for f in record.freshness if not f.fresh]
+    fresh = len(record.freshness) - len(stale)
+    table.add_row("freshness", f"{fresh} of {len(record.freshness)} streams fresh" + _list(stale))
+    table.add_row("mark price", f"{record.mark_price:,.2f} USDT" if record.mark_price else "none")
+    table.add_row("provenance", record.provenance)
+    table.add_row("run / commit", f"{record.run_id[:8]} / {record.code_commit[:12]}")
+    return table
+
+
+def signals_table(records: list[SignalRecord]) -> Table:
+    """One line per hour."""
+    table = Table(title="Signals", title_justify="left")
+    for name in ("hour", "state", "action", "size", "strength", "P(up) 5 h", "model", "reasons"):
+        table.add_column(name, overflow="fold")
+    for record in records:
+        probability = record.ml.ml_prob_up_5h
+        table.add_row(
+            iso(record.decision_time),
+            f"[{STATE_STYLE[record.state]}]{record.state}[/]",
+            record.action,
+            f"{record.position_share:.1%}",
+            f"{record.consensus_strength:.0f}",
+            "–" if probability is None else f"{probability:.3f}",
+            record.model_version or "none",
+            ", ".join(f"{r.code} ({r.subject})" for r in record.reasons) or "–",
+        )
+    return table
+
+
+def decision_table(decision: PromotionDecision) -> Table:
+    """Every gate of a decision."""
+    verdict = "[bold green]promoted[/]" if decision.promoted else "[bold yellow]refused[/]"
+    table = Table(
+        title=f"Promotion decision for {decision.phase}: {verdict}",
+        caption=decision.summary,
+        title_justify="left",
+        caption_justify="left",
+    )
+    for name in ("gate", "verdict", "value", "threshold", "needed for"):
+        table.add_column(name)
+    for gate in decision.gates:
+        needed = decision.phase in gate.required_for
+        word = "[green]pass[/]" if gate.passed else ("[bold red]FAIL[/]" if needed else "[yellow]fail[/]")
+        table.add_row(gate.name, word, _figure(gate.value), _figure(gate.threshold), ", ".join(gate.required_for))
+    return table
+
+
+def evaluation_table(report: EvaluationReport) -> Table:
+    """Out-of-sample direction AUC with its interval beside the baselines."""
+    table = Table(
+        title=f"Out of sample, {report.oof_rows:,} hours, {report.folds} folds, purged walk-forward",
+        caption=report.verdict,
+        title_justify="left",
+        caption_justify="left",
+    )
+    for name in (
+        "horizon",
+        "sign AUC [95 %]",
+        "volatility only",
+        "constant",
+        "decile spread, bps",
+        "net bps per trade",
+    ):
+        table.add_column(name)
+    for horizon in report.horizons:
+        table.add_row(
+            f"{horizon.horizon_hours} h",
+            _estimate(horizon.auc, 4),
+            _estimate(horizon.auc_volatility, 4),
+            "0.5",
+            _estimate(horizon.decile_spread_bps, 1),
+            f"{_estimate(horizon.net_bps_per_trade, 1)} in {horizon.trades} trades",
+        )
+    return table
+
+
+def _estimate(estimate: Estimate, digits: int) -> str:
+    if estimate.value is None:
+        return "–"
+    if estimate.low is None or estimate.high is None:
+        return f"{estimate.value:.{digits}f}"
+    return f"{estimate.value:.{digits}f} [{estimate.low:.{digits}f}, {estimate.high:.{digits}f}]"
+
+
+def _forecast(record: SignalRecord) -> str:
+    ml = record.ml
+    if not ml.ml_available:
+        return f"none: {ml.ml_reason}"
+    pairs = ((5, ml.ml_prob_up_5h), (12, ml.ml_prob_up_12h), (24, ml.ml_prob_up_24h))
+    return ", ".join(f"{hours} h {p:.3f}" for hours, p in pairs if p is not None)
+
+
+def _figure(value: float | str | None) -> str:
+    return f"{value:.4g}" if isinstance(value, float) else ("–" if value is None else str(value))
+
+
+def _yes(flag: bool) -> str:
+    return "yes" if flag else "no"
+
+
+def _list(names: list[str]) -> str:
+    return f"; stale: {', '.join(names)}" if names else ""

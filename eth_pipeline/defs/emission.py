@@ -1,0 +1,157 @@
+"""Emitting signal records from a run: the newest hour through the gate, missed hours as blocked.
+
+Belongs here: the one path by which any run, however started, writes a signal. Does not belong: the rules of
+the decision (`signals`), the storage rules (`operations.signal_log`).
+"""
+
+from datetime import datetime, timedelta
+from typing import TypedDict
+
+import dagster as dg
+
+from eth_pipeline.contracts.clock import HOUR, floor_hour
+from eth_pipeline.contracts.signal import CONSENSUS, FORECASTS, SIGNALS, SignalRecord
+from eth_pipeline.contracts.tables import KLINES, STREAMS
+from eth_pipeline.defs.resources import Moment, Pipeline
+from eth_pipeline.features.build import features_contract
+from eth_pipeline.lake import Lake
+from eth_pipeline.operations.manifest import Manifest, code_version, collect_manifest, table_versions, write_manifest
+from eth_pipeline.operations.signal_log import SignalLog
+from eth_pipeline.settings import Settings
+from eth_pipeline.signals.evidence import load_evidence
+from eth_pipeline.signals.hourly import decide_hour, failed_record, missed_record
+from eth_pipeline.trading.account import held_share
+
+_LONGEST_FILL = timedelta(days=31)
+
+
+class Origin(TypedDict):
+    """Which run, code, configuration and market a record comes from."""
+
+    provenance: str
+    run_id: str
+    code_commit: str
+    config_digest: str
+
+
+def emit_newest_hour(context: dg.AssetExecutionContext, pipeline: Pipeline) -> list[SignalRecord]:
+    """Record every hour missed since the newest record, then decide the newest hour; oldest first."""
+    settings, lake, moment = pipeline.settings(), pipeline.lake(), pipeline.moment()
+    newest = signal_log(lake, settings).tail(1, symbol=settings.symbol, phase=settings.phase)
+    first = (
+        max(newest[0].decision_time + HOUR, moment.decision_time - _LONGEST_FILL) if newest else moment.decision_time
+    )
+    missed = _record_missed(context, pipeline, moment, first=first, end=moment.decision_time)
+    return [*missed, _decide(context, pipeline, moment)]
+
+
+def emit_days(
+    context: dg.AssetExecutionContext, pipeline: Pipeline, *, first: datetime, end: datetime
+) -> list[SignalRecord]:
+    """Complete [first, end): decide the newest hour if it lies inside, record hours without a record as missed.
+
+    Returns the records of the range that exist afterwards, oldest first.
+    """
+    settings, lake, moment = pipeline.settings(), pipeline.lake(), pipeline.moment()
+    _record_missed(context, pipeline, moment, first=first, end=min(end, moment.decision_time))
+    if first <= moment.decision_time < end:
+        _decide(context, pipeline, moment)
+    return list(signal_log(lake, settings).between(first, end, symbol=settings.symbol, phase=settings.phase))
+
+
+def emit_failed_hour(pipeline: Pipeline, *, run_id: str, error: str) -> SignalRecord | None:
+    """Write a blocked record (`run_failed`) for the newest hour if it has none; None when it has one."""
+    settings, lake, moment = pipeline.settings(), pipeline.lake(), pipeline.moment()
+    log = signal_log(lake, settings)
+    hour = floor_hour(moment.now)
+    if log.get(hour, symbol=settings.symbol, phase=settings.phase) is not None:
+        return None
+    return log.write(
+        failed_record(
+            settings=settings,
+            decision_time=hour,
+            emitted_at=moment.now,
+            detail=error,
+            **_origin(lake, settings, run_id=run_id),
+        )
+    )
+
+
+def signal_log(lake: Lake, settings: Settings, *, manifest: Manifest | None = None) -> SignalLog:
+    """The log of this home."""
+    return SignalLog(lake, folder=settings.home / "logs", manifest=manifest.as_dict() if manifest else None)
+
+
+def run_manifest(
+    settings: Settings, lake: Lake, *, now: datetime, fingerprint: str | None = None, model_version: str | None = None
+) -> Manifest:
+    """The manifest of this process: code, configuration, bundle, packages and table versions."""
+    features = features_contract(symbol=settings.symbol, cross_symbols=settings.cross_symbols)
+    tables = (*STREAMS.values(), features, CONSENSUS, FORECASTS, SIGNALS)
+    return collect_manifest(
+        settings,
+        now=now,
+        provenance=lake.provenance(KLINES),
+        versions=table_versions(lake, tables),
+        bundle_fingerprint=fingerprint,
+        model_version=model_version,
+    )
+
+
+def _decide(context: dg.AssetExecutionContext, pipeline: Pipeline, moment: Moment) -> SignalRecord:
+    settings, lake = pipeline.settings(), pipeline.lake()
+    evidence = load_evidence(
+        lake,
+        settings=settings,
+        now=moment.now,
+        decision_time=moment.decision_time,
+        exchange_reachable=moment.reachable,
+    )
+    manifest = run_manifest(
+        settings,
+        lake,
+        now=moment.now,
+        fingerprint=evidence.model.fingerprint if evidence.model else None,
+        model_version=evidence.model.version if evidence.model else None,
+    )
+    write_manifest(manifest, folder=settings.home)
+    context.instance.add_run_tags(context.run.run_id, manifest.run_tags())
+    record = decide_hour(
+        settings=settings,
+        decision_time=moment.decision_time,
+        emitted_at=moment.now,
+        verdict=evidence.verdict,
+        freshness=evidence.freshness,
+        snapshot=evidence.snapshot,
+        ml=evidence.ml,
+        forecast=evidence.forecast,
+        model=evidence.model,
+        mark_price=evidence.mark_price,
+        table_versions=manifest.table_versions,
+        held_share=held_share(lake, settings=settings, mark_price=evidence.mark_price),
+        **_origin(lake, settings, run_id=context.run.run_id),
+    )
+    return signal_log(lake, settings, manifest=manifest).write(record)
+
+
+def _record_missed(
+    context: dg.AssetExecutionContext, pipeline: Pipeline, moment: Moment, *, first: datetime, end: datetime
+) -> list[SignalRecord]:
+    """Write `hour_missed` for every hour of [first, end) without a record."""
+    settings, lake = pipeline.settings(), pipeline.lake()
+    if first >= end:
+        return []
+    log = signal_log(lake, settings)
+    hours = log.hours_without_record(first, end - HOUR, symbol=settings.symbol, phase=settings.phase)
+    origin = _origin(lake, settings, run_id=context.run.run_id)
+    records = [missed_record(settings=settings, decision_time=hour, emitted_at=moment.now, **origin) for hour in hours]
+    return list(log.write_many(records))
+
+
+def _origin(lake: Lake, settings: Settings, *, run_id: str) -> Origin:
+    return Origin(
+        provenance=lake.provenance(KLINES),
+        run_id=run_id,
+        code_commit=code_version().commit,
+        config_digest=settings.digest(),
+    )

@@ -1,0 +1,35 @@
+"""Jobs: the hourly run, training, and bringing the production bundle to this host.
+
+Belongs here: which assets run together and in which executor. The hourly run stays in one process: one process per
+step costs 12-21 s for ten trivial steps (measured). Training uses a process per step and the `training` pool.
+"""
+
+import dagster as dg
+
+from eth_pipeline.contracts.tables import STREAMS
+
+HOURLY_ASSETS = [*STREAMS, "features", "consensus", "forecast", "gate_verdict", "paper_account", "hourly_signal"]
+TRAINING_ASSETS = ["features", "labels", "lightgbm_candidate", "promotion_decision"]
+
+hourly_job = dg.define_asset_job(
+    "hourly",
+    selection=dg.AssetSelection.assets(*HOURLY_ASSETS) | dg.AssetSelection.checks_for_assets(*STREAMS),
+    executor_def=dg.in_process_executor,
+    description="From the exchange to the signal of the newest hour, in one process.",
+    tags={"dagster/max_retries": "0"},
+)
+
+training_job = dg.define_asset_job(
+    "training",
+    selection=dg.AssetSelection.assets(*TRAINING_ASSETS),
+    executor_def=dg.multiprocess_executor.configured({"max_concurrent": 1, "start_method": {"forkserver": {}}}),
+    config={"ops": {"features": {"config": {"rebuild": True}}}},
+    description="Rebuild features and labels, train a candidate, decide about it.",
+)
+
+production_job = dg.define_asset_job(
+    "production",
+    selection=dg.AssetSelection.assets("production_bundle"),
+    executor_def=dg.in_process_executor,
+    description="Bring the registry's production bundle to this host, verified.",
+)

@@ -1,0 +1,82 @@
+"""Plots as asset metadata: a PNG inside Markdown, so that the Dagster UI shows it where the asset is.
+
+Belongs here: drawing. Does not belong: computing what is drawn. matplotlib is imported when a plot is drawn.
+"""
+
+import base64
+import io
+from typing import Any
+
+import dagster as dg
+import polars as pl
+
+from eth_pipeline.models.report import EvaluationReport
+
+_BLUE, _ORANGE, _GREY = "#0072B2", "#D55E00", "#777777"  # colour-blind safe (Okabe and Ito 2008)
+
+
+def _figure(width: float = 6.4, height: float = 3.0) -> tuple[Any, Any]:
+    import matplotlib as mpl
+
+    mpl.use("Agg")
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(width, height), dpi=110, layout="constrained")
+    return figure, figure.subplots()
+
+
+def _as_markdown(figure: Any, title: str) -> dg.MarkdownMetadataValue:
+    buffer = io.BytesIO()
+    figure.savefig(buffer, format="png")
+    encoded = base64.b64encode(buffer.getvalue()).decode()
+    return dg.MetadataValue.md(f"![{title}](data:image/png;base64,{encoded})")
+
+
+def yearly_plot(report: EvaluationReport) -> dg.MarkdownMetadataValue:
+    """Out-of-sample sign AUC per calendar year and horizon; the line at 0.5 is a coin."""
+    figure, axes = _figure()
+    for shift, (horizon, colour) in enumerate(zip(report.horizons, (_BLUE, _ORANGE, _GREY), strict=False)):
+        years = sorted(horizon.auc_by_year)
+        places = [index + 0.25 * (shift - 1) for index in range(len(years))]
+        heights = [horizon.auc_by_year[year] - 0.5 for year in years]
+        axes.bar(places, heights, width=0.22, bottom=0.5, color=colour, label=f"{horizon.horizon_hours} h")
+        axes.set_xticks(range(len(years)), years)
+    axes.axhline(0.5, color="black", linewidth=0.8)
+    axes.set_ylabel("sign AUC")
+    axes.set_title("Out-of-sample sign AUC by calendar year")
+    axes.legend()
+    return _as_markdown(figure, "AUC by year")
+
+
+def calibration_plot(oof: pl.DataFrame, *, bins: int = 10) -> dg.MarkdownMetadataValue:
+    """Observed share of up-moves against the forecast probability, equal-count bins, out of fold."""
+    figure, axes = _figure(4.4, 3.8)
+    for horizon, colour in zip(sorted(oof["horizon_hours"].unique()), (_BLUE, _ORANGE, _GREY), strict=False):
+        rows = oof.filter((pl.col("horizon_hours") == horizon) & pl.col("up").is_finite())
+        if rows.height < bins * 10:
+            continue
+        grouped = (
+            rows.with_columns(bin=pl.col("probability").rank("ordinal") * bins // (rows.height + 1))
+            .group_by("bin")
+            .agg(pl.col("probability").mean(), pl.col("up").cast(pl.Float64).mean())
+            .sort("bin")
+        )
+        axes.plot(grouped["probability"], grouped["up"], marker="o", markersize=3, color=colour, label=f"{horizon} h")
+    low, high = axes.get_xlim()
+    axes.plot([low, high], [low, high], color="black", linewidth=0.8, linestyle="--")
+    axes.set_xlabel("forecast probability of up")
+    axes.set_ylabel("observed share of up")
+    axes.set_title("Calibration, out of fold")
+    axes.legend()
+    return _as_markdown(figure, "calibration")
+
+
+def importance_plot(report: EvaluationReport, *, top: int = 15) -> dg.MarkdownMetadataValue:
+    """Share of gain of the strongest features."""
+    figure, axes = _figure(6.4, 3.8)
+    strongest = sorted(report.importance.items(), key=lambda item: item[1])[-top:]
+    axes.barh([name for name, _ in strongest], [share for _, share in strongest], color=_BLUE)
+    axes.set_xlabel("share of gain")
+    axes.set_title("Features by gain")
+    axes.tick_params(axis="y", labelsize=7)
+    return _as_markdown(figure, "importance")

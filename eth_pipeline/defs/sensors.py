@@ -1,0 +1,37 @@
+"""Sensors: a moved production alias brings the new bundle to this host.
+
+Belongs here: noticing. Does not belong: what is done about it (`defs.jobs`), failed runs (`defs.failures`).
+"""
+
+import json
+
+import dagster as dg
+
+from eth_pipeline.defs.assets.models import registry_store
+from eth_pipeline.defs.jobs import production_job
+from eth_pipeline.errors import RegistryUnavailable
+from eth_pipeline.settings import load_settings
+
+
+@dg.sensor(
+    job=production_job,
+    minimum_interval_seconds=15,
+    default_status=dg.DefaultSensorStatus.RUNNING,
+    description="Starts `production` when the registry's production alias names another version.",
+)
+def production_alias_sensor(context: dg.SensorEvaluationContext) -> dg.SensorResult | dg.SkipReason:
+    """Compare the alias with the version this sensor saw last (its cursor)."""
+    try:
+        production = registry_store(load_settings()).production()
+    except RegistryUnavailable as error:
+        return dg.SkipReason(f"registry does not answer: {error}")
+    if production is None:
+        return dg.SkipReason("no version has the production alias yet")
+    seen = json.loads(context.cursor) if context.cursor else {}
+    now = {"version": production.version, "fingerprint": production.fingerprint}
+    if seen == now:
+        return dg.SkipReason(f"production is still version {production.version}")
+    return dg.SensorResult(
+        run_requests=[dg.RunRequest(run_key=f"production-{production.version}-{production.fingerprint[:12]}")],
+        cursor=json.dumps(now),
+    )

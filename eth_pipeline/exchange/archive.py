@@ -1,0 +1,213 @@
+"""The public archive: names of its files, verified download, and the copies kept on disk.
+
+Belongs here: keys, `.CHECKSUM`, sha256 before anything is parsed, parallel download. Does not belong: what is in
+a file (`bars`, `funding`, `open_interest`), which files are wanted (`ingest`).
+
+The archive replaces files later. So every file is kept with its sha256 and Last-Modified beside it; one whose
+published sha256 equals the kept one is not fetched again, and a replaced one stays beside its successor.
+"""
+
+import hashlib
+import io
+import json
+import zipfile
+import zlib
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from pathlib import Path
+
+import polars as pl
+
+from eth_pipeline.errors import ChecksumMismatch, ContractViolation, RequestRefused
+from eth_pipeline.exchange.transport import Transport
+
+DAY = timedelta(days=1)
+
+
+@dataclass(frozen=True)
+class ArchiveFile:
+    """One file: its key, and the instants `start` <= t < `end` it is about."""
+
+    key: str
+    start: datetime
+    end: datetime
+
+    @property
+    def name(self) -> str:
+        """The last part of the key."""
+        return self.key.rsplit("/", 1)[1]
+
+
+@dataclass(frozen=True)
+class ArchiveSeries:
+    """Where the archive keeps one kind of data.
+
+    Attributes:
+        market: `data/futures/um` or `data/spot`.
+        kind: `klines`, `markPriceKlines`, `fundingRate` or `metrics`.
+        interval: bar size as in the key; None for kinds without one.
+        monthly, daily: which of the two this kind is published in.
+    """
+
+    market: str
+    kind: str
+    interval: str | None
+    monthly: bool
+    daily: bool
+
+    def month(self, symbol: str, instant: datetime) -> ArchiveFile:
+        """The monthly file that covers `instant`."""
+        start = month_start(instant)
+        return ArchiveFile(self._key("monthly", symbol, f"{start:%Y-%m}"), start, month_start(start + 32 * DAY))
+
+    def day(self, symbol: str, instant: datetime) -> ArchiveFile:
+        """The daily file that covers `instant`."""
+        start = day_start(instant)
+        return ArchiveFile(self._key("daily", symbol, f"{start:%Y-%m-%d}"), start, start + DAY)
+
+    def _key(self, period: str, symbol: str, date: str) -> str:
+        folder = f"{self.market}/{period}/{self.kind}/{symbol}"
+        if self.interval is None:
+            return f"{folder}/{symbol}-{self.kind}-{date}.zip"
+        return f"{folder}/{self.interval}/{symbol}-{self.interval}-{date}.zip"
+
+
+@dataclass(frozen=True)
+class Opened:
+    """What became of one wanted file: rows, or why there are none."""
+
+    file: ArchiveFile
+    rows: pl.DataFrame | None
+    problem: str | None = None
+
+    @property
+    def is_published(self) -> bool:
+        """False for a 404; a published file may still have been refused."""
+        return self.rows is not None or self.problem is not None
+
+
+Read = Callable[[bytes, ArchiveFile], pl.DataFrame]
+
+
+class Archive:
+    """Verified archive files, kept below `folder`."""
+
+    def __init__(self, transport: Transport, folder: Path, *, parallel_downloads: int) -> None:
+        self._transport = transport
+        self._folder = folder
+        self._parallel_downloads = parallel_downloads
+
+    def open_all(self, files: Sequence[ArchiveFile], read: Read) -> Iterator[Opened]:
+        """Download, verify and parse `files`, in order, several at once; only parsed rows stay in memory.
+
+        A refused file (wrong checksum, no zip, rows of the wrong shape) is reported, not raised: the other door
+        may have its rows.
+
+        Raises:
+            RetryLater: the archive does not answer; files already yielded are good.
+            RegionRestricted: the archive refuses this address.
+        """
+        if not files:
+            return
+        # The first file goes alone: when the breaker is half open it is the probe, and the rest must not race it.
+        yield self._open(files[0], read)
+        with ThreadPoolExecutor(self._parallel_downloads, thread_name_prefix="archive") as pool:
+            waiting: list[Future[Opened]] = [pool.submit(self._open, file, read) for file in files[1:]]
+            try:
+                for future in waiting:
+                    yield future.result()
+            finally:
+                for future in waiting:
+                    future.cancel()
+
+    def _open(self, file: ArchiveFile, read: Read) -> Opened:
+        try:
+            content = self.fetch(file)
+            return Opened(file, None if content is None else read(_only_member(content, file), file))
+        except (ChecksumMismatch, ContractViolation, RequestRefused) as error:
+            return Opened(file, None, str(error))
+
+    def fetch(self, file: ArchiveFile) -> bytes | None:
+        """The verified bytes of `file`, from disk where it is unchanged; None where it is not published.
+
+        Raises:
+            ChecksumMismatch: twice in a row the bytes were not what the .CHECKSUM says.
+            RetryLater, RegionRestricted: as `Transport.get_file`.
+        """
+        wanted = got = ""
+        for _ in range(2):  # a file replaced between the two requests mismatches once, never twice
+            checksum = self._transport.get_file(f"{file.key}.CHECKSUM")
+            if checksum is None:
+                return None
+            wanted = _published_sha256(checksum.content, file)
+            if (kept := self._kept(file, wanted)) is not None:
+                return kept
+            remote = self._transport.get_file(file.key)
+            if remote is None:
+                return None
+            got = hashlib.sha256(remote.content).hexdigest()
+            if got == wanted:
+                self._keep(file, remote.content, sha256=got, last_modified=remote.last_modified)
+                return remote.content
+        raise ChecksumMismatch(
+            f"{file.key}: sha256 is {got[:12]}…, its .CHECKSUM says {wanted[:12]}…. The file was not used; its rows "
+            "are asked for through the other door. If it stays so, the archive itself is wrong for this file."
+        )
+
+    def _kept(self, file: ArchiveFile, sha256: str) -> bytes | None:
+        path = self._folder / file.key
+        note = path.with_suffix(".json")
+        if not (path.exists() and note.exists()) or json.loads(note.read_text())["sha256"] != sha256:
+            return None
+        content = path.read_bytes()
+        return content if hashlib.sha256(content).hexdigest() == sha256 else None
+
+    def _keep(self, file: ArchiveFile, content: bytes, *, sha256: str, last_modified: str | None) -> None:
+        path = self._folder / file.key
+        note = path.with_suffix(".json")
+        path.parent.mkdir(parents=True, exist_ok=True)
+        if path.exists() and note.exists():
+            old = json.loads(note.read_text())["sha256"][:12]
+            path.replace(path.with_name(f"{path.stem}.{old}.zip"))
+            note.replace(path.with_name(f"{path.stem}.{old}.json"))
+        # The note goes last: without it, or with another sha256 in it, the file is fetched again.
+        _write(path, content)
+        _write(note, json.dumps({"key": file.key, "sha256": sha256, "last_modified": last_modified}).encode())
+
+
+def month_start(instant: datetime) -> datetime:
+    """First instant of the calendar month of `instant`, UTC."""
+    return instant.replace(day=1, hour=0, minute=0, second=0, microsecond=0)
+
+
+def day_start(instant: datetime) -> datetime:
+    """First instant of the UTC day of `instant`."""
+    return instant.replace(hour=0, minute=0, second=0, microsecond=0)
+
+
+def _published_sha256(content: bytes, file: ArchiveFile) -> str:
+    """The digest in `<sha256 hex>  <file name>`."""
+    words = content.decode("ascii", errors="replace").split()
+    if len(words) != 2 or len(words[0]) != 64 or words[1] != file.name:
+        raise ChecksumMismatch(f"{file.key}.CHECKSUM is not `<sha256>  {file.name}`: {content[:100]!r}. File not used.")
+    return words[0].lower()
+
+
+def _only_member(content: bytes, file: ArchiveFile) -> bytes:
+    try:
+        with zipfile.ZipFile(io.BytesIO(content)) as bundle:
+            names = bundle.namelist()
+            if len(names) != 1:
+                raise ContractViolation(f"{file.key} holds {len(names)} files instead of one: {names[:3]}.")
+            return bundle.read(names[0])
+    except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError) as error:
+        raise ContractViolation(f"{file.key} is no readable zip ({error}). File not used.") from error
+
+
+def _write(path: Path, content: bytes) -> None:
+    """Replace `path` in one step; a reader sees the old bytes or the new ones."""
+    partial = path.with_name(f".{path.name}.partial")
+    partial.write_bytes(content)
+    partial.replace(path)

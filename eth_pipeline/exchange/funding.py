@@ -1,0 +1,52 @@
+"""Funding settlements from REST JSON and archive CSV.
+
+Belongs here: the fields of both, and the rounding of settlement instants. Does not belong: asking, row rules.
+
+Published instants are a few milliseconds late (08:00:00.004): rounded to the second, so that both doors give
+one key. Returned columns: funding_time, funding_rate, interval_hours (null from REST), available_at.
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import polars as pl
+
+from eth_pipeline.contracts.tables import INSTANT
+from eth_pipeline.errors import ContractViolation
+from eth_pipeline.exchange.archive import ArchiveFile
+from eth_pipeline.exchange.csv_rows import read_rows
+
+_FIELDS = {"calc_time": pl.Int64, "interval_hours": pl.Int64, "funding_rate": pl.Float64}
+
+
+def funding_from_csv(content: bytes, file: ArchiveFile) -> pl.DataFrame:
+    """Settlements of one monthly archive file.
+
+    Raises:
+        ContractViolation: other columns.
+    """
+    return _settlements(read_rows(content, _FIELDS, file))
+
+
+def funding_from_api(payload: Sequence[Mapping[str, Any]]) -> pl.DataFrame:
+    """Settlements of one REST page; REST does not publish the interval.
+
+    Raises:
+        ContractViolation: a documented field is missing or of another type.
+    """
+    try:
+        rows = pl.DataFrame(
+            {
+                "calc_time": pl.Series([row["fundingTime"] for row in payload], dtype=pl.Int64),
+                "interval_hours": pl.Series([None] * len(payload), dtype=pl.Int64),
+                "funding_rate": pl.Series([row["fundingRate"] for row in payload], dtype=pl.String).cast(pl.Float64),
+            }
+        )
+    except (KeyError, TypeError, pl.exceptions.PolarsError) as error:
+        raise ContractViolation(f"fundingRate: not the documented fields ({error!r}).") from error
+    return _settlements(rows)
+
+
+def _settlements(rows: pl.DataFrame) -> pl.DataFrame:
+    second = pl.from_epoch(pl.col("calc_time"), "ms").dt.round("1s").dt.replace_time_zone("UTC").cast(INSTANT)
+    return rows.select(second.alias("funding_time"), "funding_rate", "interval_hours", second.alias("available_at"))

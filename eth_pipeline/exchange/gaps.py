@@ -1,0 +1,117 @@
+"""What is missing from a series: holes between the rows that are there, and what was already asked in vain.
+
+Belongs here: finding holes on a time grid, remembering absent ranges. Does not belong: filling them (`ingest`).
+A hole that both doors were asked for stays a hole and is reported on every run; it is only not asked for again
+each time: daily while it is young, monthly later (the archive does publish corrected files).
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+
+import polars as pl
+
+from eth_pipeline.contracts.tables import INSTANT
+from eth_pipeline.exchange.state import HostState
+
+_YOUNG = timedelta(days=30)
+_ASK_YOUNG_AGAIN_AFTER = timedelta(days=1)
+_ASK_OLD_AGAIN_AFTER = timedelta(days=30)
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+
+
+@dataclass(frozen=True, order=True)
+class Hole:
+    """Missing grid instants `first` .. `last`, both included, `step` apart."""
+
+    first: datetime
+    last: datetime
+    step: timedelta
+
+    @property
+    def rows(self) -> int:
+        """How many instants are missing."""
+        return (self.last - self.first) // self.step + 1
+
+
+def find_holes(times: pl.Series, *, first: datetime, last: datetime, step: timedelta) -> list[Hole]:
+    """Holes in `times` on the grid of `step` between `first` and `last`, both included.
+
+    The grid runs on from the row before a hole, so irregular instants (a settlement of an odd hour) make no
+    holes by themselves.
+
+    Args:
+        times: instants that are there, any order, duplicates allowed.
+        first, last: the first and the newest instant that should be there.
+        step: distance of two neighbours.
+    """
+    if last < first:
+        return []
+    inside = times.filter(times.is_between(first, last)).unique().sort()
+    edges = pl.concat([_instant(first - step), inside, _instant(last + step)])
+    frame = pl.DataFrame({"before": edges[:-1], "after": edges[1:]}).filter(pl.col("after") - pl.col("before") > step)
+    holes = [Hole(before + step, after - step, step) for before, after in frame.iter_rows()]
+    return [Hole(hole.first, hole.first + (hole.rows - 1) * step, step) for hole in holes if hole.first <= hole.last]
+
+
+def missing_inside(times: pl.Series, *, step: timedelta) -> list[Hole]:
+    """Holes between the first and the newest of `times`."""
+    first, last = times.min(), times.max()
+    if not (isinstance(first, datetime) and isinstance(last, datetime)):
+        return []
+    return find_holes(times, first=first, last=last, step=step)
+
+
+def merged(holes: Sequence[Hole], *, nearer_than_rows: int) -> list[Hole]:
+    """Holes with few rows between them as one: one request for both is cheaper than two."""
+    result: list[Hole] = []
+    for hole in sorted(holes):
+        if result and hole.first - result[-1].last <= nearer_than_rows * hole.step:
+            result[-1] = Hole(result[-1].first, hole.last, hole.step)
+        else:
+            result.append(hole)
+    return result
+
+
+class AbsentRanges:
+    """Ranges of one series that no door had when it was last asked.
+
+    Args:
+        series: name of the series, for example `klines/ETHUSDT/15m`.
+    """
+
+    def __init__(self, state: HostState, series: str) -> None:
+        self._state = state
+        self._series = series
+
+    def remember(self, holes: Sequence[Hole], *, now: datetime) -> None:
+        """Both doors were asked for `holes` at exchange time `now` and had no usable rows."""
+        with self._state.transaction() as db:
+            db.executemany(
+                "INSERT OR REPLACE INTO absent VALUES (?, ?, ?, ?)",
+                [(self._series, _microseconds(h.first), _microseconds(h.last), _microseconds(now)) for h in holes],
+            )
+
+    def without(self, holes: Sequence[Hole], *, now: datetime) -> list[Hole]:
+        """`holes` less those asked for recently enough; a hole that grew is asked for again."""
+        rows = self._state.rows("SELECT first_us, last_us, asked_us FROM absent WHERE series = ?", (self._series,))
+        now_us = _microseconds(now)
+        known = [(first, last) for first, last, asked in rows if now_us - asked < _ask_again_after_us(last, asked)]
+        return [
+            hole
+            for hole in holes
+            if not any(a <= _microseconds(hole.first) and _microseconds(hole.last) <= b for a, b in known)
+        ]
+
+
+def _ask_again_after_us(last_us: int, asked_us: int) -> int:
+    young = asked_us - last_us < _YOUNG // timedelta(microseconds=1)
+    return (_ASK_YOUNG_AGAIN_AFTER if young else _ASK_OLD_AGAIN_AFTER) // timedelta(microseconds=1)
+
+
+def _microseconds(instant: datetime) -> int:
+    return (instant - _EPOCH) // timedelta(microseconds=1)
+
+
+def _instant(value: datetime) -> pl.Series:
+    return pl.Series([value], dtype=INSTANT)

@@ -1,0 +1,34 @@
+"""Rows that may be written, and rows that may not, with the reason.
+
+Belongs here: the split by contract. Does not belong: the rules (`contracts.tables`), repairing (`ingest`).
+"""
+
+import polars as pl
+
+from eth_pipeline.contracts.tables import TableContract
+
+REASON = "broken_rule"
+
+
+def split(contract: TableContract, rows: pl.DataFrame) -> tuple[pl.DataFrame, pl.DataFrame]:
+    """Good rows of `contract`, and bad rows with a text column `broken_rule`.
+
+    Bad is a null where none may be, a broken rule, or a bar that does not start on the grid of its interval.
+    """
+    needed = [column.name for column in contract.columns if not column.nullable]
+    has_null = pl.any_horizontal(pl.col(needed).is_null())
+    reason = pl.coalesce(
+        pl.when(has_null).then(pl.lit("a value is missing")),
+        *[pl.when(~rule.expr).then(pl.lit(rule.name)) for rule in contract.rules],
+        *([_off_grid()] if "open_time" in contract.schema else []),
+        pl.lit(None, dtype=pl.String),
+    )
+    judged = rows.with_columns(reason.alias(REASON))
+    is_good = pl.col(REASON).is_null()
+    return judged.filter(is_good).drop(REASON), judged.filter(~is_good)
+
+
+def _off_grid() -> pl.Expr:
+    length = pl.col("close_time").dt.epoch("us") - pl.col("open_time").dt.epoch("us")
+    is_off = pl.col("open_time").dt.epoch("us") % length != 0
+    return pl.when((length > 0) & is_off).then(pl.lit("open_time is on the interval's grid"))

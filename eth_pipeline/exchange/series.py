@@ -1,0 +1,161 @@
+"""One series (a stream of one symbol) while it is brought up to date: what is stored, what came, what is missing.
+
+Belongs here: the state of one ingestion and its one write. Does not belong: asking the doors (`ingest`).
+"""
+
+from datetime import datetime, timedelta
+from typing import Literal
+
+import polars as pl
+
+from eth_pipeline.contracts.clock import HOUR, floor_interval
+from eth_pipeline.exchange.gaps import Hole, find_holes, missing_inside
+from eth_pipeline.exchange.quarantine import split
+from eth_pipeline.exchange.streams import Stream
+from eth_pipeline.lake import Lake, Upsert
+
+Source = Literal["archive", "api"]
+_ORIGIN_COLUMNS = ("available_at", "source", "provenance")
+_ROWS_THAT_SHOW_A_SPACING = 10
+
+
+class Series:
+    """Rows of one symbol: stored ones by their instants, new ones in full.
+
+    Args:
+        now: exchange time; rows not known by then are never kept.
+        history_start: the first instant wanted.
+    """
+
+    def __init__(self, lake: Lake, stream: Stream, symbol: str, *, now: datetime, history_start: datetime) -> None:
+        self.stream = stream
+        self.symbol = symbol
+        self._lake = lake
+        self._now = now
+        self._start = max(history_start, stream.archive_since)
+        self.mine = pl.col("symbol") == symbol
+        if stream.interval is not None:
+            self.mine = self.mine & (pl.col("interval") == stream.interval)
+        self.stored = lake.read(stream.contract, where=self.mine, columns=[stream.time_column, "available_at"])
+        self.new = stream.contract.empty()
+        self.bad = stream.contract.empty()
+
+    @property
+    def name(self) -> str:
+        """`klines/ETHUSDT/15m`."""
+        return "/".join(
+            [self.stream.contract.name, self.symbol, *([self.stream.interval] if self.stream.interval else [])]
+        )
+
+    @property
+    def times(self) -> pl.Series:
+        """Instants that are stored or came, sorted."""
+        column = self.stream.time_column
+        return pl.concat([self.stored[column], self.new[column]]).unique().sort()
+
+    @property
+    def newest_stored(self) -> datetime | None:
+        """Newest instant in the lake before this ingestion."""
+        newest = self.stored[self.stream.time_column].max()
+        return newest if isinstance(newest, datetime) else None
+
+    @property
+    def newest_available_at(self) -> datetime | None:
+        """Newest `available_at` of stored and new rows."""
+        newest = pl.concat([self.stored["available_at"], self.new["available_at"]]).max()
+        return newest if isinstance(newest, datetime) else None
+
+    def holes(self) -> list[Hole]:
+        """Everything that should be there by now and is not, oldest first."""
+        times = self.times
+        step = self._spacing(times)
+        newest = times.max()
+        first = floor_interval(self._start + step - timedelta(microseconds=1), step)
+        if not isinstance(newest, datetime):
+            last = floor_interval(self._now - self.stream.known_after, step)
+            return find_holes(times, first=first, last=last, step=step)
+        tail_step = self._newest_spacing(times, step)
+        last = floor_interval(self._now - self.stream.known_after, tail_step)
+        inner = find_holes(times, first=first, last=newest, step=step)
+        tail = Hole(newest + tail_step, last, tail_step)
+        return [*inner, tail] if tail.rows > 0 else inner
+
+    def gaps(self) -> list[Hole]:
+        """Holes between the first and the newest row."""
+        times = self.times
+        return missing_inside(times, step=self._spacing(times))
+
+    def take(self, rows: pl.DataFrame, *, source: Source, provenance: str) -> None:
+        """Add rows of one door. The first row of an instant wins; unfinished ones are dropped, bad ones set aside."""
+        contract = self.stream.contract
+        constants = {"symbol": self.symbol, "source": source, "provenance": provenance}
+        if self.stream.interval is not None:
+            constants["interval"] = self.stream.interval
+        rows = (
+            rows.filter(pl.col("available_at") <= self._now, pl.col(self.stream.time_column) >= self._start)
+            .with_columns(pl.lit(value).alias(name) for name, value in constants.items())
+            .select(list(contract.schema))
+            .unique(contract.key, keep="first", maintain_order=True)
+        )
+        good, bad = split(contract, rows)
+        fresh = good.join(self.new, on=list(contract.key), how="anti")
+        self.new = pl.concat([self.new, fresh])
+        self.bad = pl.concat([self.bad, bad], how="diagonal").unique(contract.key, keep="last", maintain_order=True)
+
+    def drop_after(self, instant: datetime) -> None:
+        """Forget new rows later than `instant`: a door failed there, and what is written must be contiguous."""
+        self.new = self.new.filter(pl.col(self.stream.time_column) < instant)
+
+    def write(self) -> Upsert:
+        """One atomic upsert of what is new or differs from what is stored.
+
+        A stored row stays as it is when only its door differs, or where the new one merely knows less.
+
+        Raises:
+            ContractViolation, ProvenanceMismatch: nothing was written.
+        """
+        self.new = self.new.sort(self.stream.time_column)
+        wanted = pl.concat([self.new.join(self.stored, on=self.stream.time_column, how="anti"), self._revisions()])
+        if not wanted.height:
+            return Upsert(0, 0, 0, None)
+        return self._lake.upsert(self.stream.contract, wanted)
+
+    def still_bad(self) -> pl.DataFrame:
+        """Rows set aside that no door replaced by a good one."""
+        if not self.bad.height:
+            return self.bad
+        return self.bad.filter(~pl.col(self.stream.time_column).is_in(self.times.implode()))
+
+    def _revisions(self) -> pl.DataFrame:
+        """New rows whose values contradict the stored row of their key."""
+        contract = self.stream.contract
+        again = self.new.join(self.stored, on=self.stream.time_column, how="semi")
+        if not again.height:
+            return again
+        values = [name for name in contract.schema if name not in (*contract.key, *_ORIGIN_COLUMNS)]
+        between = pl.col(self.stream.time_column).is_between(
+            pl.lit(again[self.stream.time_column].min()), pl.lit(again[self.stream.time_column].max())
+        )
+        known = self._lake.read(contract, where=self.mine & between)
+        differs = pl.any_horizontal(
+            pl.col(name).is_not_null() & pl.col(name).ne_missing(pl.col(f"{name}_stored")) for name in values
+        )
+        joined = again.join(known, on=list(contract.key), how="inner", suffix="_stored").filter(differs)
+        return joined.with_columns(pl.coalesce(name, f"{name}_stored").alias(name) for name in values).select(
+            list(contract.schema)
+        )
+
+    def _spacing(self, times: pl.Series) -> timedelta:
+        """Distance of two rows: the step, or for sparser recordings the most frequent distance."""
+        step = self.stream.step
+        if self.stream.spacing != "observed" or len(times) < _ROWS_THAT_SHOW_A_SPACING:
+            return step
+        usual = times.diff().drop_nulls().mode().sort()[0]
+        return max(step, usual) if isinstance(usual, timedelta) else step
+
+    def _newest_spacing(self, times: pl.Series, step: timedelta) -> timedelta:
+        """Distance after which the next row is due: shorter than `step` where settlements come more often."""
+        if self.stream.spacing != "at_most" or len(times) < 2:
+            return step
+        smallest = times.tail(4).diff().min()
+        return min(step, max(HOUR, smallest)) if isinstance(smallest, timedelta) else step

@@ -1,0 +1,197 @@
+"""The table of streams: for each, where both doors have it, what a page costs, and which symbols are asked for.
+
+Belongs here: endpoints, weights, page sizes, archive folders (Binance's documentation and
+published probes). Does not belong: asking (`pages`, `archive`), parsing, deciding what is missing.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from functools import partial
+from typing import Any, Literal
+
+import polars as pl
+
+from eth_pipeline.contracts.clock import HOUR
+from eth_pipeline.contracts.tables import (
+    FUNDING_RATES,
+    KLINES,
+    MARK_KLINES,
+    OPEN_INTEREST,
+    SPOT_KLINES,
+    STREAMS,
+    TableContract,
+)
+from eth_pipeline.errors import SettingsInvalid
+from eth_pipeline.exchange.archive import ArchiveFile, ArchiveSeries
+from eth_pipeline.exchange.bars import bars_from_api, bars_from_csv
+from eth_pipeline.exchange.funding import funding_from_api, funding_from_csv
+from eth_pipeline.exchange.open_interest import (
+    METRICS_PERIOD,
+    PUBLICATION_DELAY,
+    open_interest_from_api,
+    open_interest_from_csv,
+)
+from eth_pipeline.exchange.transport import Endpoint
+from eth_pipeline.settings import Settings
+
+_FUTURES, _SPOT = "data/futures/um", "data/spot"
+LONGEST_FUNDING_INTERVAL = timedelta(hours=8)
+_FIRST_ARCHIVE_MONTH = datetime(2017, 8, 1, tzinfo=UTC)  # first spot month of any of the symbols
+_FIRST_METRICS_DAY = datetime(2021, 12, 1, tzinfo=UTC)
+# REST keeps "the last month" of open interest and answers 400 beyond it; two days stay unused as a margin.
+_OPEN_INTEREST_REACH = timedelta(days=28)
+_OPEN_INTEREST_PAGE = timedelta(days=20)
+
+
+@dataclass(frozen=True)
+class Stream:
+    """One stream of market data and its two doors.
+
+    Attributes:
+        contract: the table its rows go to.
+        time_column: column of the contract that names the instant of a row.
+        symbols: symbols asked for, the main one first.
+        interval: text of the contract's `interval` column; None where it has none.
+        step: distance of two rows: the bar size, an hour, or the longest funding interval.
+        spacing: `fixed`: every step has a row; `at_most`: rows may come more often (funding); `observed`: the most
+            frequent distance rules, `step` at least (recorded snapshots every eight hours).
+        known_after: `available_at` less the instant of a row.
+        endpoint, params: the REST door.
+        page_rows: rows asked for at once; `page_cost` is what that many cost.
+        pages_are_windows: the endpoint picks rows from the END of a range: ask for ranges of one page.
+        api_reach: how far back REST goes; None for all history.
+        archive: the archive door.
+        archive_since: nothing older is published there.
+        archive_after: age from which whole files are taken from the archive rather than from REST.
+        file_offset: a file is about instants later by this much (a metrics day holds 00:05 .. 00:00).
+        read_file, read_page: the parsers of the two doors.
+        overlap_rows: newest stored rows asked for again with the tail, to see revisions.
+    """
+
+    contract: TableContract
+    time_column: str
+    symbols: tuple[str, ...]
+    interval: str | None
+    step: timedelta
+    spacing: Literal["fixed", "observed", "at_most"]
+    known_after: timedelta
+    endpoint: Endpoint
+    params: Mapping[str, str]
+    page_rows: int
+    page_cost: Callable[[int], int]
+    archive: ArchiveSeries
+    read_file: Callable[[bytes, ArchiveFile], pl.DataFrame]
+    read_page: Callable[[Any], pl.DataFrame]
+    pages_are_windows: bool = False
+    api_reach: timedelta | None = None
+    archive_since: datetime = _FIRST_ARCHIVE_MONTH
+    archive_after: timedelta = timedelta(0)
+    file_offset: timedelta = timedelta(0)
+    overlap_rows: int = 0
+
+
+def stream_named(name: str, settings: Settings) -> Stream:
+    """The stream whose table is called `name`.
+
+    Raises:
+        SettingsInvalid: there is no such stream.
+    """
+    if name not in _STREAMS:
+        raise SettingsInvalid(f"no stream is called {name!r}. Streams: {', '.join(STREAMS)}.")
+    return _STREAMS[name](settings)
+
+
+def _klines_weight(rows: int) -> int:
+    """Request weight of futures klines by `limit`."""
+    return 1 if rows < 100 else 2 if rows < 500 else 5 if rows <= 1000 else 10
+
+
+def _bars(
+    contract: TableContract, endpoint: Endpoint, market: str, kind: str, *, page_rows: int, settings: Settings
+) -> Stream:
+    interval, step = settings.base_interval, settings.base_delta
+    return Stream(
+        contract=contract,
+        time_column="open_time",
+        symbols=settings.symbols,
+        interval=interval,
+        step=step,
+        spacing="fixed",
+        known_after=step,
+        endpoint=endpoint,
+        params={"interval": interval},
+        page_rows=page_rows,
+        page_cost=_klines_weight if endpoint.host == "futures" else lambda _: 2,
+        archive=ArchiveSeries(market, kind, interval, monthly=True, daily=True),
+        read_file=partial(bars_from_csv, interval=step),
+        read_page=partial(bars_from_api, interval=step),
+        overlap_rows=2,
+    )
+
+
+def _klines(settings: Settings) -> Stream:
+    endpoint = Endpoint("futures", "/fapi/v1/klines", "weight")
+    return _bars(KLINES, endpoint, _FUTURES, "klines", page_rows=499, settings=settings)
+
+
+def _mark_klines(settings: Settings) -> Stream:
+    endpoint = Endpoint("futures", "/fapi/v1/markPriceKlines", "weight")
+    return _bars(MARK_KLINES, endpoint, _FUTURES, "markPriceKlines", page_rows=499, settings=settings)
+
+
+def _spot_klines(settings: Settings) -> Stream:
+    endpoint = Endpoint("spot", "/api/v3/klines", "weight")
+    return _bars(SPOT_KLINES, endpoint, _SPOT, "klines", page_rows=1000, settings=settings)
+
+
+def _funding_rates(settings: Settings) -> Stream:
+    return Stream(
+        contract=FUNDING_RATES,
+        time_column="funding_time",
+        symbols=settings.symbols,
+        interval=None,
+        step=LONGEST_FUNDING_INTERVAL,
+        spacing="at_most",
+        known_after=timedelta(0),
+        endpoint=Endpoint("futures", "/fapi/v1/fundingRate", "funding_requests"),
+        params={},
+        page_rows=1000,
+        page_cost=lambda _: 1,
+        archive=ArchiveSeries(_FUTURES, "fundingRate", None, monthly=True, daily=False),
+        read_file=funding_from_csv,
+        read_page=funding_from_api,
+    )
+
+
+def _open_interest(settings: Settings) -> Stream:
+    return Stream(
+        contract=OPEN_INTEREST,
+        time_column="period_end",
+        symbols=(settings.symbol,),
+        interval=None,
+        step=HOUR,
+        spacing="observed",
+        known_after=PUBLICATION_DELAY,
+        endpoint=Endpoint("futures", "/futures/data/openInterestHist", "futures_data_requests"),
+        params={"period": "1h"},
+        page_rows=500,
+        page_cost=lambda _: 1,
+        archive=ArchiveSeries(_FUTURES, "metrics", None, monthly=False, daily=True),
+        read_file=open_interest_from_csv,
+        read_page=open_interest_from_api,
+        pages_are_windows=True,
+        api_reach=_OPEN_INTEREST_REACH,
+        archive_since=_FIRST_METRICS_DAY,
+        archive_after=_OPEN_INTEREST_PAGE,
+        file_offset=METRICS_PERIOD,
+    )
+
+
+_STREAMS: dict[str, Callable[[Settings], Stream]] = {
+    "klines": _klines,
+    "mark_klines": _mark_klines,
+    "spot_klines": _spot_klines,
+    "funding_rates": _funding_rates,
+    "open_interest": _open_interest,
+}

@@ -1,0 +1,134 @@
+"""The hourly panel: for every full hour, what was known of every source at that hour.
+
+Belongs here: bringing the five source tables of all symbols onto one regular hourly grid. Does not belong:
+features. One row per hour, hours without a main-symbol bar included (as nulls), so that a window of w rows is
+a window of w hours.
+
+A bar takes its place only if it was known in the hour in which it closed. A bar that arrived later stays
+missing for every row: the row that needed it could not have had it, and no two rows may see different pasts.
+"""
+
+from datetime import timedelta
+
+import polars as pl
+
+from eth_pipeline.features.asof import asof_join
+from eth_pipeline.features.bars import INTERVALS, aggregate
+from eth_pipeline.features.sources import FeatureSources
+
+HOUR = timedelta(hours=1)
+MAX_FUNDING_AGE = timedelta(hours=9)
+MAX_OPEN_INTEREST_AGE = timedelta(hours=9)
+LONGEST_FUNDING_INTERVAL_HOURS = 8
+_BAR = ("open", "high", "low", "close", "volume", "quote_volume", "trades", "taker_buy_volume")
+_CROSS_BAR = ("high", "low", "close", "volume")
+_NOW = timedelta(0)
+
+
+def prefix(symbol: str) -> str:
+    """Column prefix of a cross symbol: `btc_` for BTCUSDT."""
+    for quote in ("USDT", "USDC", "BUSD"):
+        symbol = symbol.removesuffix(quote)
+    return f"{symbol.lower()}_"
+
+
+def of_symbol(frame: pl.DataFrame, symbol: str) -> pl.DataFrame:
+    """Rows of one symbol."""
+    return frame.filter(pl.col("symbol") == symbol)
+
+
+def hourly_panel(
+    sources: FeatureSources, *, symbol: str, cross_symbols: tuple[str, ...], base_interval: str
+) -> pl.DataFrame:
+    """One row per hour from the first to the last closed hour of the main symbol.
+
+    Returns:
+        decision_time; the main symbol's perpetual bar under its plain names; `spot_*`, `mark_close`,
+        `funding_rate` (per 8 hours), `funding_interval_hours`, `hours_since_funding`, `funding_per_hour`
+        (settled in this hour, per hour covered), `funding_covered_hours`, `open_interest`; and per cross symbol
+        the same with its prefix (`btc_close`, `btc_spot_close`, `btc_funding_rate`). Missing is null.
+    """
+    hourly = {
+        name: aggregate(getattr(sources, name), interval="1h", base_interval=base_interval)
+        for name in ("klines", "spot_klines", "mark_klines")
+    }
+    bars = of_symbol(hourly["klines"], symbol)
+    panel = _join_bars(grid(bars, "1h"), bars, {name: name for name in _BAR})
+    spot = {name: f"spot_{name}" for name in ("close", "volume", "trades", "taker_buy_volume")}
+    panel = _join_bars(panel, of_symbol(hourly["spot_klines"], symbol), spot)
+    panel = _join_bars(panel, of_symbol(hourly["mark_klines"], symbol), {"close": "mark_close"})
+    panel = _join_funding(panel, of_symbol(sources.funding_rates, symbol), "")
+    panel = asof_join(
+        panel,
+        of_symbol(sources.open_interest, symbol),
+        data_time="period_end",
+        max_age=MAX_OPEN_INTEREST_AGE,
+        columns={"open_interest": "open_interest"},
+    )
+    for cross in cross_symbols:
+        p = prefix(cross)
+        panel = _join_bars(panel, of_symbol(hourly["klines"], cross), {name: f"{p}{name}" for name in _CROSS_BAR})
+        spot = {name: f"{p}spot_{name}" for name in ("close", "volume")}
+        panel = _join_bars(panel, of_symbol(hourly["spot_klines"], cross), spot)
+        panel = _join_funding(panel, of_symbol(sources.funding_rates, cross), p)
+    return panel
+
+
+def grid(bars: pl.DataFrame, interval: str) -> pl.DataFrame:
+    """Every close instant from the first to the last bar, as `decision_time`; empty without bars."""
+    if not bars.height:
+        return bars.select(pl.col("close_time").alias("decision_time"))
+    closes = pl.datetime_range(pl.col("close_time").min(), pl.col("close_time").max(), interval=INTERVALS[interval])
+    return bars.select(closes.alias("decision_time"))
+
+
+def _join_bars(panel: pl.DataFrame, bars: pl.DataFrame, columns: dict[str, str]) -> pl.DataFrame:
+    return asof_join(panel, bars, data_time="close_time", max_age=_NOW, columns=columns)
+
+
+def _join_funding(panel: pl.DataFrame, settlements: pl.DataFrame, p: str) -> pl.DataFrame:
+    events = _settlements(settlements)
+    panel = asof_join(
+        panel,
+        events,
+        data_time="funding_time",
+        max_age=MAX_FUNDING_AGE,
+        columns={
+            "rate_8h": f"{p}funding_rate",
+            "covered_hours": f"{p}funding_interval_hours",
+            "funding_time": f"{p}funding_time",
+        },
+    )
+    by_hour = events.filter(pl.col("known_hour") - pl.col("funding_time") <= HOUR)
+    by_hour = by_hour.group_by("known_hour").agg(pl.col("funding_rate").sum(), pl.col("covered_hours").sum())
+    panel = asof_join(
+        panel,
+        by_hour.with_columns(pl.col("known_hour").alias("available_at")),
+        data_time="known_hour",
+        max_age=_NOW,
+        columns={"funding_rate": f"{p}funding_settled", "covered_hours": f"{p}funding_covered_hours"},
+    )
+    since = (pl.col("decision_time") - pl.col(f"{p}funding_time")).dt.total_minutes() / 60
+    return panel.with_columns(since.alias(f"{p}hours_since_funding")).drop(f"{p}funding_time")
+
+
+def _settlements(settlements: pl.DataFrame) -> pl.DataFrame:
+    """Settlements in the order in which they were known, each with the hours it covers.
+
+    The interval is measured from the settlement before, because the published interval comes only with the
+    archive and a value must not depend on the door it came through. After a hole of more than 8 hours, and for
+    the first settlement, 8 hours are assumed.
+    """
+    spacing = (pl.col("funding_time").diff().dt.total_minutes() / 60).round()
+    hours = pl.when(spacing.is_between(1, LONGEST_FUNDING_INTERVAL_HOURS)).then(spacing)
+    return (
+        settlements.select("available_at", "funding_time", pl.col("funding_rate").fill_nan(None))
+        .drop_nulls()
+        .sort("available_at", "funding_time")
+        .filter(pl.col("funding_time") >= pl.col("funding_time").cum_max())
+        .with_columns(hours.fill_null(float(LONGEST_FUNDING_INTERVAL_HOURS)).alias("covered_hours"))
+        .with_columns(
+            (pl.col("funding_rate") * 8 / pl.col("covered_hours")).alias("rate_8h"),
+            pl.col("available_at").dt.offset_by("-1us").dt.truncate("1h").dt.offset_by("1h").alias("known_hour"),
+        )
+    )

@@ -1,0 +1,194 @@
+"""A candidate: the production models of one training run, with the report that judges how they were made.
+
+Belongs here: the order of training: walk-forward, final fit, export, parity, calibration, thresholds, report.
+Does not belong: writing bundles, promotion (`registry`).
+
+The final models are fitted on every labelled row (of the rolling window, where one is set) for the median of
+the rounds that early stopping chose in the folds. No row is left to judge them, so nothing is: the report
+judges the procedure on out-of-fold rows. Their calibration and thresholds come from the pooled out-of-fold
+forecasts, which they inherit as the best available estimate of their own.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+import numpy as np
+import polars as pl
+
+from eth_pipeline.models.baselines import find_volatility_feature
+from eth_pipeline.models.boosting import Boosting, BoostingParameters, FittedBoosting
+from eth_pipeline.models.calibration import fit_calibration
+from eth_pipeline.models.dataset import Matrix, Rows, TrainingSet
+from eth_pipeline.models.evaluation import evaluate
+from eth_pipeline.models.forecaster import OnnxModel, Progress
+from eth_pipeline.models.parity import check_parity, probe_rows
+from eth_pipeline.models.report import EvaluationReport, ParityReport
+from eth_pipeline.models.thresholds import choose_thresholds
+from eth_pipeline.models.walk_forward import WalkForward, walk_forward
+from eth_pipeline.settings import TrainingSettings
+
+Bounds = tuple[float, float] | None
+_BOUND_PERCENTILES = (0.1, 99.9)
+
+
+@dataclass(frozen=True)
+class TrainedHorizon:
+    """One horizon's production model; probability = sigmoid(slope * logit(onnx output) + intercept)."""
+
+    horizon_hours: int
+    onnx: bytes
+    input_name: str
+    output_name: str
+    calibration_slope: float
+    calibration_intercept: float
+    long_threshold: float
+    short_threshold: float
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """What a training run hands to the registry.
+
+    Attributes:
+        algorithm: `lightgbm`.
+        models: one per horizon, shortest first.
+        feature_names: model inputs in order.
+        feature_bounds: 0.1 and 99.9 percentile of each input over the rows learnt from; None where it was
+            never present.
+        trained_until: the newest instant of which the models know anything: the latest label end learnt from.
+        opset: ONNX operator set of the files.
+        report: out-of-sample figures of the procedure.
+        oof: out-of-fold forecasts, `walk_forward.OOF_SCHEMA`.
+        parameters_digest: sha256 of the algorithm's parameters.
+        training_digest: sha256 of the training set.
+    """
+
+    algorithm: str
+    models: tuple[TrainedHorizon, ...]
+    feature_names: tuple[str, ...]
+    feature_bounds: tuple[Bounds, ...]
+    trained_until: datetime
+    opset: int
+    report: EvaluationReport
+    oof: pl.DataFrame
+    parameters_digest: str
+    training_digest: str
+
+
+def train_candidate(
+    training_set: TrainingSet,
+    *,
+    settings: TrainingSettings,
+    tries: int,
+    progress: Progress | None = None,
+    parameters: BoostingParameters | None = None,
+    volatility_feature: str | None = None,
+) -> Candidate:
+    """Evaluate by purged walk-forward, then train the production models.
+
+    Args:
+        training_set: the whole history that may be learnt from.
+        settings: windows, embargo, seed, cost, bootstrap samples.
+        tries: configurations tried on this history, this one included.
+        progress: called as (what, done, total).
+        parameters: of the boosting; the defaults are the measured ones of docs/experiments.md.
+        volatility_feature: input of the volatility-only baseline; by default the first feature named
+            realised_vol* or *vol_24*.
+
+    Raises:
+        SettingsInvalid: the history is too short for the windows.
+        ContractViolation: no volatility feature is found.
+        ParityFailed: the ONNX export is not the model.
+    """
+    forecaster = Boosting(parameters or BoostingParameters())
+    volatility = find_volatility_feature(training_set.feature_names, volatility_feature)
+    walk = walk_forward(training_set, forecaster, settings=settings, volatility_feature=volatility, progress=progress)
+    rows = _production_rows(training_set, settings)
+    effort = {h: round(float(np.median(walk.effort[h]))) for h in training_set.horizons_hours}
+    final = forecaster.refit(training_set, rows, effort=effort, seed=settings.seed)
+    exports = final.to_onnx()
+    learnt = np.unique(np.concatenate(list(rows.values())))
+    parity = _parity(final, exports, training_set.features[learnt], seed=settings.seed)
+    return Candidate(
+        algorithm=forecaster.algorithm,
+        models=tuple(_production(exports[h], walk, h, settings) for h in training_set.horizons_hours),
+        feature_names=training_set.feature_names,
+        feature_bounds=feature_bounds(training_set.features[learnt]),
+        trained_until=max(_latest(training_set, horizon_hours=h, rows=used) for h, used in rows.items()),
+        opset=next(iter(exports.values())).opset,
+        report=evaluate(
+            training_set,
+            walk,
+            algorithm=forecaster.algorithm,
+            importance=final.importance(),
+            parity=parity,
+            settings=settings,
+            tries=tries,
+        ),
+        oof=walk.oof,
+        parameters_digest=forecaster.digest(),
+        training_digest=training_set.digest(),
+    )
+
+
+def feature_bounds(features: Matrix) -> tuple[Bounds, ...]:
+    """0.1 and 99.9 percentile of each column's present values; None where there are none."""
+    found: list[Bounds] = []
+    for column in features.T:
+        present = column[np.isfinite(column)]
+        if len(present):
+            low, high = np.percentile(present, _BOUND_PERCENTILES)
+            found.append((float(low), float(high)))
+        else:
+            found.append(None)
+    return tuple(found)
+
+
+def _production_rows(data: TrainingSet, settings: TrainingSettings) -> dict[int, Rows]:
+    rows = {}
+    for horizon, target in data.targets.items():
+        usable = target.labelled
+        if settings.max_train_hours is not None:
+            newest = data.decision_time[usable][-1]
+            usable = usable & (data.decision_time > newest - np.timedelta64(settings.max_train_hours, "h"))
+        rows[horizon] = np.flatnonzero(usable)
+    return rows
+
+
+def _parity(final: FittedBoosting, exports: Mapping[int, OnnxModel], sample: Matrix, *, seed: int) -> ParityReport:
+    probes = {
+        horizon: probe_rows(
+            sample, [booster.dump_model(num_iteration=final.rounds[horizon]) for booster in members], seed=seed
+        )
+        for horizon, members in final.members.items()
+    }
+    return check_parity(exports, lambda rows, horizon: final.probability_of(rows, horizon_hours=horizon), probes)
+
+
+def _production(export: OnnxModel, walk: WalkForward, horizon_hours: int, settings: TrainingSettings) -> TrainedHorizon:
+    oof = walk.oof.filter(pl.col("horizon_hours") == horizon_hours)
+    raw = oof["raw_probability"].to_numpy()
+    calibration = fit_calibration(raw, oof["up"].to_numpy().astype(np.float64), horizon_hours=horizon_hours)
+    thresholds = choose_thresholds(
+        calibration.apply(raw),
+        oof["forward_return"].to_numpy(),
+        horizon_hours=horizon_hours,
+        round_trip_cost_bps=settings.round_trip_cost_bps,
+    )
+    return TrainedHorizon(
+        horizon_hours=horizon_hours,
+        onnx=export.onnx,
+        input_name=export.input_name,
+        output_name=export.output_name,
+        calibration_slope=calibration.slope,
+        calibration_intercept=calibration.intercept,
+        long_threshold=thresholds.long,
+        short_threshold=thresholds.short,
+    )
+
+
+def _latest(data: TrainingSet, *, horizon_hours: int, rows: Rows) -> datetime:
+    newest = data.targets[horizon_hours].label_end[rows].max()
+    instant: datetime = newest.astype("datetime64[us]").item()
+    return instant.replace(tzinfo=UTC)

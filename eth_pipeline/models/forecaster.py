@@ -1,0 +1,73 @@
+"""What a model must be able to do to take part: one Protocol for boosting, networks and stacks.
+
+Belongs here: the two Protocols and the shape of an exported model. Does not belong: any algorithm, any
+evaluation. The walk-forward, the calibration, the report and the export know nothing else about a model.
+
+All horizons are fitted in one call, because a network shares its body among them and boosting shares its
+binned matrix. A forecaster gets the whole training set plus row numbers, because a sequence model reads the
+rows before a row; it must never read targets of rows it was not given.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Protocol
+
+from eth_pipeline.models.dataset import Floats, Rows, TrainingSet
+from eth_pipeline.models.folds import Fold
+
+Progress = Callable[[str, int, int], None]
+"""Called as (what is being done, steps done, steps in all)."""
+
+
+@dataclass(frozen=True)
+class OnnxModel:
+    """One horizon's ONNX file: float32 [rows, inputs] in, float32 [rows] raw probability of up out."""
+
+    onnx: bytes
+    input_name: str
+    output_name: str
+    opset: int
+
+
+class FittedForecaster(Protocol):
+    """A trained model of every horizon."""
+
+    @property
+    def effort(self) -> Mapping[int, int]:
+        """Boosting rounds or epochs used, by horizon in hours."""
+        ...
+
+    def probability(self, data: TrainingSet, rows: Mapping[int, Rows]) -> dict[int, Floats]:
+        """Raw probability of up on `rows` of each horizon, float64 [rows]."""
+        ...
+
+    def importance(self) -> dict[str, float]:
+        """Share of each feature in what the model learnt, mean over horizons; sums to 1 or is all 0."""
+        ...
+
+    def to_onnx(self) -> dict[int, OnnxModel]:
+        """Export every horizon."""
+        ...
+
+
+class Forecaster(Protocol):
+    """An algorithm with its parameters; holds no data."""
+
+    @property
+    def algorithm(self) -> str:
+        """Short name, as written into bundles: `lightgbm`."""
+        ...
+
+    def digest(self) -> str:
+        """sha256 of the parameters: two candidates of one digest are one try."""
+        ...
+
+    def fit(self, data: TrainingSet, folds: Mapping[int, Fold], *, seed: int) -> FittedForecaster:
+        """Learn from `train` of each horizon's fold, stop early on `validation`, touch no other target."""
+        ...
+
+    def refit(
+        self, data: TrainingSet, rows: Mapping[int, Rows], *, effort: Mapping[int, int], seed: int
+    ) -> FittedForecaster:
+        """Learn from `rows` for exactly `effort` rounds; nothing is held out."""
+        ...

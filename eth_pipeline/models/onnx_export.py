@@ -1,0 +1,190 @@
+"""LightGBM trees to ONNX, bit for bit in their decisions.
+
+Belongs here: building the ONNX graph. Does not belong: proving that it is the model (`models.parity`),
+running it for a signal (`signals.forecast`).
+
+The generic converters write each double threshold as the nearest float32. LightGBM asks `x <= threshold` in
+doubles; for a float32 `x` that is the same as `x <= t32` only if t32 is the LARGEST float32 not above the
+threshold. Rounded to nearest, half of the thresholds move up, and a value lying exactly there goes the other
+way. So thresholds are rounded down here. A missing value goes where the tree learnt to send it; in a split
+on a feature that was never missing in training LightGBM reads it as 0, and so does the export.
+
+Operators: ai.onnx.ml TreeEnsembleRegressor (version 3), Sigmoid, Squeeze.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from eth_pipeline.errors import ParityFailed
+from eth_pipeline.models.forecaster import OnnxModel
+
+OPSET = 18
+INPUT_NAME = "features"
+OUTPUT_NAME = "probability_up"
+_ML_OPSET = 3
+_IR_VERSION = 9
+_DUMPED_INFINITY = 1e300
+_READ_AS_ZERO = float(np.float32(1e-35))
+
+
+def float32_at_most(threshold: float) -> float:
+    """The largest float32 that does not exceed `threshold`, which lies in the float32 range."""
+    rounded = np.float32(threshold)
+    if float(rounded) > threshold:
+        rounded = np.nextafter(rounded, np.float32(-np.inf))
+    return float(rounded)
+
+
+def exported_threshold(threshold: float) -> float:
+    """The float32 t for which `x <= t` decides every float32 x as LightGBM decides it at `threshold`.
+
+    Two habits of LightGBM 4 besides its doubles: a split of missing against present has the threshold
+    infinity, which its dump writes as 1e300; and at prediction it reads every |x| <= 1e-35f as zero, so at a
+    threshold of -1e-35f (the edge of its zero bin) the value -1e-35f itself goes right.
+    """
+    if threshold >= _DUMPED_INFINITY:
+        return float("inf")
+    if -_READ_AS_ZERO <= threshold < 0:
+        return float(np.nextafter(np.float32(-_READ_AS_ZERO), np.float32(-np.inf)))
+    return float32_at_most(max(threshold, _READ_AS_ZERO) if threshold >= 0 else threshold)
+
+
+def missing_goes_left(node: dict[str, Any]) -> bool:
+    """Where LightGBM sends NaN at a split of its model dump.
+
+    Raises:
+        ParityFailed: a missing type that this export does not know.
+    """
+    missing_type = node["missing_type"]
+    if missing_type == "NaN":
+        return bool(node["default_left"])
+    if missing_type == "None":
+        return float(node["threshold"]) >= 0.0
+    raise ParityFailed(
+        f"A split treats missing values as {missing_type!r}; the export knows NaN and None. "
+        "Train with zero_as_missing=false."
+    )
+
+
+@dataclass
+class _Nodes:
+    """Attributes of TreeEnsembleRegressor, grown tree by tree."""
+
+    tree: list[int] = field(default_factory=list)
+    node: list[int] = field(default_factory=list)
+    feature: list[int] = field(default_factory=list)
+    mode: list[str] = field(default_factory=list)
+    value: list[float] = field(default_factory=list)
+    left: list[int] = field(default_factory=list)
+    right: list[int] = field(default_factory=list)
+    missing_left: list[int] = field(default_factory=list)
+    leaf_tree: list[int] = field(default_factory=list)
+    leaf_node: list[int] = field(default_factory=list)
+    leaf_weight: list[float] = field(default_factory=list)
+
+    def add_tree(self, tree: int, root: dict[str, Any], *, scale: float) -> None:
+        """Append one dumped tree, parents before children, leaves times `scale`."""
+        pending = [root]
+        number = 0
+        following = 1
+        while number < len(pending):
+            current = pending[number]
+            self.tree.append(tree)
+            self.node.append(number)
+            if "leaf_value" in current:
+                self._split(feature=0, mode="LEAF", value=0.0, left=0, right=0, missing_left=False)
+                self.leaf_tree.append(tree)
+                self.leaf_node.append(number)
+                self.leaf_weight.append(float(current["leaf_value"]) * scale)
+            else:
+                self._add_split(current, left=following)
+                pending += [current["left_child"], current["right_child"]]
+                following += 2
+            number += 1
+
+    def _add_split(self, node: dict[str, Any], *, left: int) -> None:
+        if node["decision_type"] != "<=":
+            raise ParityFailed(f"Split type {node['decision_type']!r} cannot be exported; use numerical features only.")
+        self._split(
+            feature=int(node["split_feature"]),
+            mode="BRANCH_LEQ",
+            value=exported_threshold(float(node["threshold"])),
+            left=left,
+            right=left + 1,
+            missing_left=missing_goes_left(node),
+        )
+
+    def _split(self, *, feature: int, mode: str, value: float, left: int, right: int, missing_left: bool) -> None:
+        self.feature.append(feature)
+        self.mode.append(mode)
+        self.value.append(value)
+        self.left.append(left)
+        self.right.append(right)
+        self.missing_left.append(int(missing_left))
+
+
+def export_trees(dumps: Sequence[dict[str, Any]], *, feature_count: int) -> OnnxModel:
+    """Export dumped binary boosters, averaged in logits, as one ONNX model.
+
+    Args:
+        dumps: `Booster.dump_model()` of every member.
+        feature_count: width of the input.
+
+    Returns:
+        float32 [rows, feature_count] in, float32 [rows] raw probability of up out.
+
+    Raises:
+        ParityFailed: the trees use something this export does not know.
+    """
+    nodes = _Nodes()
+    number = 0
+    for dump in dumps:
+        for tree in dump["tree_info"]:
+            nodes.add_tree(number, tree["tree_structure"], scale=1 / len(dumps))
+            number += 1
+    return OnnxModel(_graph(nodes, feature_count), INPUT_NAME, OUTPUT_NAME, OPSET)
+
+
+def _graph(nodes: _Nodes, feature_count: int) -> bytes:
+    from onnx import TensorProto, checker, helper
+
+    trees = helper.make_node(
+        "TreeEnsembleRegressor",
+        [INPUT_NAME],
+        ["logit_column"],
+        domain="ai.onnx.ml",
+        n_targets=1,
+        aggregate_function="SUM",
+        post_transform="NONE",
+        nodes_treeids=nodes.tree,
+        nodes_nodeids=nodes.node,
+        nodes_featureids=nodes.feature,
+        nodes_modes=nodes.mode,
+        nodes_values=nodes.value,
+        nodes_truenodeids=nodes.left,
+        nodes_falsenodeids=nodes.right,
+        nodes_missing_value_tracks_true=nodes.missing_left,
+        target_treeids=nodes.leaf_tree,
+        target_nodeids=nodes.leaf_node,
+        target_ids=[0] * len(nodes.leaf_node),
+        target_weights=nodes.leaf_weight,
+    )
+    graph = helper.make_graph(
+        [
+            trees,
+            helper.make_node("Squeeze", ["logit_column", "columns"], ["logit"]),
+            helper.make_node("Sigmoid", ["logit"], [OUTPUT_NAME]),
+        ],
+        "probability_of_up",
+        [helper.make_tensor_value_info(INPUT_NAME, TensorProto.FLOAT, [None, feature_count])],
+        [helper.make_tensor_value_info(OUTPUT_NAME, TensorProto.FLOAT, [None])],
+        initializer=[helper.make_tensor("columns", TensorProto.INT64, [1], [1])],
+    )
+    opsets = [helper.make_opsetid("", OPSET), helper.make_opsetid("ai.onnx.ml", _ML_OPSET)]
+    model = helper.make_model(graph, opset_imports=opsets, ir_version=_IR_VERSION, producer_name="eth_pipeline")
+    checker.check_model(model)
+    exported: bytes = model.SerializeToString(deterministic=True)
+    return exported

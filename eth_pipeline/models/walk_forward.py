@@ -1,0 +1,198 @@
+"""The walk-forward: for every test window, learn from its past, calibrate on its past, then score it once.
+
+Belongs here: the loop over refits and the table of out-of-fold forecasts. Does not belong: the algorithm
+(`models.forecaster`), row selection (`models.folds`), figures (`models.evaluation`).
+
+Per window and horizon: fit on train with early stopping on validation; fit the calibration on validation
+forecasts; refit on train and validation together with the rounds found; score the test window. Thresholds of
+a window come from the out-of-fold rows of earlier windows whose labels had ended before it, less the embargo.
+No test row is ever read before it is scored.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+import polars as pl
+
+from eth_pipeline.contracts.tables import INSTANT
+from eth_pipeline.errors import SettingsInvalid
+from eth_pipeline.models.baselines import constant_probability, volatility_probability
+from eth_pipeline.models.bootstrap import MIN_ROWS
+from eth_pipeline.models.calibration import fit_calibration
+from eth_pipeline.models.dataset import TrainingSet
+from eth_pipeline.models.folds import Fold, walk_forward_folds
+from eth_pipeline.models.forecaster import Forecaster, Progress
+from eth_pipeline.models.metrics import auc
+from eth_pipeline.models.thresholds import choose_thresholds
+from eth_pipeline.settings import TrainingSettings
+
+OOF_SCHEMA: dict[str, pl.DataType | type[pl.DataType]] = {
+    "decision_time": INSTANT,
+    "horizon_hours": pl.Int32,
+    "fold": pl.Int32,
+    "probability": pl.Float64,
+    "raw_probability": pl.Float64,
+    "up": pl.Int8,
+    "forward_return": pl.Float64,
+    "late_return": pl.Float64,
+    "volatility_probability": pl.Float64,
+    "constant_probability": pl.Float64,
+    "position": pl.Int8,
+}
+"""One row is one horizon's forecast of one hour that taught nothing to the model that made it.
+
+`probability` is calibrated, `position` is +1/-1/0 beyond thresholds chosen from earlier windows only,
+`late_return` is NaN where unknown.
+"""
+
+
+@dataclass(frozen=True)
+class WalkForward:
+    """What the walk left behind.
+
+    Attributes:
+        oof: out-of-fold forecasts, `OOF_SCHEMA`, by horizon and time.
+        effort: rounds that early stopping chose, by horizon, one per window.
+        validation_auc: AUC on the rows that stopped and calibrated, by horizon, one per window; flattering by
+            nature, kept to be compared with the out-of-fold figure and never instead of it.
+        folds: windows that were scored.
+    """
+
+    oof: pl.DataFrame
+    effort: Mapping[int, tuple[int, ...]]
+    validation_auc: Mapping[int, tuple[float, ...]]
+    folds: int
+
+
+@dataclass(frozen=True)
+class _Scored:
+    """One horizon of one window."""
+
+    fold: Fold
+    forecasts: pl.DataFrame
+    effort: int
+    validation_auc: float
+
+
+def walk_forward(
+    data: TrainingSet,
+    forecaster: Forecaster,
+    *,
+    settings: TrainingSettings,
+    volatility_feature: str,
+    progress: Progress | None = None,
+) -> WalkForward:
+    """Refit `forecaster` every `settings.refit_every_hours` and score what follows.
+
+    Args:
+        data: the whole history; each refit reads its past only.
+        forecaster: algorithm with parameters.
+        settings: windows, embargo, seed and cost.
+        volatility_feature: input of the volatility-only baseline.
+        progress: called after every window.
+
+    Raises:
+        SettingsInvalid: the history leaves no window, or fewer than 100 rows to score.
+    """
+    windows = windows_by_index(data, settings)
+    scored: dict[int, list[_Scored]] = {}
+    for done, folds in enumerate(windows, start=1):
+        for horizon, window in _score_window(data, forecaster, folds, settings, volatility_feature).items():
+            scored.setdefault(horizon, []).append(window)
+        if progress is not None:
+            progress("walk-forward", done, len(windows))
+    rows = {h: sum(window.forecasts.height for window in of_horizon) for h, of_horizon in scored.items()}
+    if not rows or min(rows.values()) < MIN_ROWS:
+        raise SettingsInvalid(
+            f"The walk-forward left {rows or 'no'} scored rows by horizon; {MIN_ROWS} are needed to say anything. "
+            "Ingest more history or lower training.min_train_hours."
+        )
+    return WalkForward(
+        oof=pl.concat([_with_positions(data, scored[h], h, settings) for h in sorted(scored)]),
+        effort={h: tuple(window.effort for window in of_horizon) for h, of_horizon in scored.items()},
+        validation_auc={h: tuple(window.validation_auc for window in of_horizon) for h, of_horizon in scored.items()},
+        folds=len(windows),
+    )
+
+
+def windows_by_index(data: TrainingSet, settings: TrainingSettings) -> list[dict[int, Fold]]:
+    """Folds of all horizons, grouped by test window, oldest first."""
+    windows: dict[int, dict[int, Fold]] = {}
+    for horizon in data.horizons_hours:
+        target = data.targets[horizon]
+        for fold in walk_forward_folds(
+            data.decision_time,
+            np.where(target.labelled, target.label_end, np.datetime64("NaT")),
+            refit_every_hours=settings.refit_every_hours,
+            min_train_hours=settings.min_train_hours,
+            max_train_hours=settings.max_train_hours,
+            embargo_hours=settings.embargo_hours,
+        ):
+            windows.setdefault(fold.index, {})[horizon] = fold
+    return [windows[index] for index in sorted(windows)]
+
+
+def _score_window(
+    data: TrainingSet,
+    forecaster: Forecaster,
+    folds: Mapping[int, Fold],
+    settings: TrainingSettings,
+    volatility_feature: str,
+) -> dict[int, _Scored]:
+    first = forecaster.fit(data, folds, seed=settings.seed)
+    on_validation = first.probability(data, {h: fold.validation for h, fold in folds.items()})
+    learnt = {h: fold.learn for h, fold in folds.items()}
+    final = forecaster.refit(data, learnt, effort=first.effort, seed=settings.seed)
+    on_test = final.probability(data, {h: fold.test for h, fold in folds.items()})
+    scored = {}
+    for horizon, fold in folds.items():
+        target = data.targets[horizon]
+        calibration = fit_calibration(on_validation[horizon], target.up[fold.validation], horizon_hours=horizon)
+        volatility = volatility_probability(
+            data, feature=volatility_feature, horizon_hours=horizon, learn=fold.learn, score=fold.test
+        )
+        forecasts = pl.DataFrame(
+            {
+                "decision_time": pl.Series(data.decision_time[fold.test]).dt.replace_time_zone("UTC"),
+                "probability": calibration.apply(on_test[horizon]),
+                "raw_probability": on_test[horizon],
+                "up": target.up[fold.test],
+                "forward_return": target.forward_return[fold.test],
+                "late_return": target.late_return[fold.test],
+                "volatility_probability": volatility,
+            }
+        ).with_columns(
+            horizon_hours=pl.lit(horizon),
+            fold=pl.lit(fold.index),
+            constant_probability=pl.lit(constant_probability(target.up[fold.learn].astype(np.float64))),
+        )
+        scored[horizon] = _Scored(
+            fold, forecasts, first.effort[horizon], auc(on_validation[horizon], target.up[fold.validation])
+        )
+    return scored
+
+
+def _with_positions(
+    data: TrainingSet, windows: list[_Scored], horizon_hours: int, settings: TrainingSettings
+) -> pl.DataFrame:
+    forecasts = pl.concat([window.forecasts for window in windows])
+    label_end = data.targets[horizon_hours].label_end[np.concatenate([window.fold.test for window in windows])]
+    probability, forward_return = (forecasts[name].to_numpy() for name in ("probability", "forward_return"))
+    positions = np.zeros(forecasts.height)
+    begin = 0
+    for window in windows:
+        limit = window.fold.test_start - np.timedelta64(settings.embargo_hours, "h")
+        past = np.flatnonzero(label_end[:begin] < limit)
+        thresholds = choose_thresholds(
+            probability[past],
+            forward_return[past],
+            horizon_hours=horizon_hours,
+            round_trip_cost_bps=settings.round_trip_cost_bps,
+        )
+        end = begin + window.forecasts.height
+        positions[begin:end] = thresholds.position(probability[begin:end])
+        begin = end
+    return forecasts.with_columns(position=pl.Series(positions)).select(
+        pl.col(name).cast(dtype) for name, dtype in OOF_SCHEMA.items()
+    )

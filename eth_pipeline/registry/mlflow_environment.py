@@ -1,0 +1,28 @@
+"""How MLflow behaves inside our processes: no usage reports, short patience, no migration chatter.
+
+Belongs here: what must be settled around MLflow's import. Does not belong: MLflow itself (`registry.mlflow_store`).
+Variables are written here, never read: `settings` stays the only reader of the environment.
+"""
+
+import logging
+import os
+
+_CHATTY = ("alembic", "mlflow.store.db.utils", "mlflow.store.model_registry", "mlflow.tracking")
+
+
+def settle_before_import() -> None:
+    """Set what MLflow reads from the environment, where the operator has not set it.
+
+    Nothing about our use leaves this host, and a server that is down is given up after seconds instead of MLflow's
+    own minutes: the caller is tried again anyway.
+    """
+    os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
+    os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "1")
+    os.environ.setdefault("MLFLOW_HTTP_REQUEST_BACKOFF_FACTOR", "1")
+    os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", "20")
+
+
+def quiet_after_import() -> None:
+    """Turn the loggers down that report every table; MLflow turns its own up while it is imported."""
+    for name in _CHATTY:
+        logging.getLogger(name).setLevel(logging.WARNING)

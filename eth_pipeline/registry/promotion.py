@@ -1,0 +1,62 @@
+"""One promotion: judge a candidate, sign it with its decision, register it, move the alias, log it.
+
+Belongs here: the order of these steps. Does not belong: what each of them does.
+
+The order is the safety: the decision is attached and signed before anything is registered, the log entry is
+written before the alias moves, so an alias without a log entry can only come from another hand.
+"""
+
+from datetime import datetime
+from pathlib import Path
+
+from eth_pipeline.contracts.artifact import PromotionDecision
+from eth_pipeline.registry.bundle import attach_decision
+from eth_pipeline.registry.decision import decide
+from eth_pipeline.registry.mlflow_store import RegistryStore
+from eth_pipeline.registry.promotion_log import PromotionLog
+from eth_pipeline.registry.signing import create_key_pair
+from eth_pipeline.registry.verification import fingerprint, read_report
+from eth_pipeline.settings import Settings
+
+
+def promote_candidate(
+    folder: Path, *, store: RegistryStore, settings: Settings, now: datetime, run_id: str
+) -> tuple[PromotionDecision, str]:
+    """Decide about the bundle in `folder` and carry the decision out; returns it with the registry version.
+
+    Raises:
+        SettingsInvalid: no signing key on this host and keys are pinned elsewhere.
+        RegistryUnavailable: MLflow does not answer; nothing was promoted.
+    """
+    _ensure_keys(settings)
+    report = read_report(folder)
+    champion = store.production()
+    decision = decide(
+        report,
+        phase=settings.phase,
+        settings=settings.gates,
+        candidate_fingerprint=fingerprint(folder),
+        champion_fingerprint=champion.fingerprint if champion else None,
+        champion_comparison=None,
+        decided_at=now,
+    )
+    attach_decision(folder, decision, private_key=settings.private_key_path)
+    version = store.register_candidate(
+        folder,
+        report=report,
+        decision=decision,
+        run_tags={"dagster_run_id": run_id},
+        params={"symbol": settings.symbol, "base_interval": settings.base_interval, "seed": settings.training.seed},
+    )
+    log = PromotionLog(settings.home / "promotions.jsonl")
+    log.append(decision=decision, version=version.version, run_id=run_id, at=now)
+    if decision.promoted:
+        store.promote(version.version)
+    return decision, version.version
+
+
+def _ensure_keys(settings: Settings) -> None:
+    """Create the home's own key pair on first use; never where keys were pinned by hand."""
+    if settings.private_key_path.exists() or settings.signing_public_keys or settings.signing_private_key:
+        return
+    create_key_pair(private_key=settings.private_key_path, public_key=settings.public_key_paths[0])

@@ -1,0 +1,242 @@
+"""The JSON endpoints: parameters in, rows out, as Binance's documentation and error list describe them.
+
+Belongs here: one function per endpoint, its weight, its parameter rules, its wire format. Does not belong: HTTP,
+limits, refusals (`exchange`), visibility (`view`). What is uncertain about the real exchange stands in one
+constant with its name, so that one line changes when a probe answers it.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import polars as pl
+
+from eth_pipeline.contracts.clock import to_milliseconds
+from eth_pipeline.sandbox.exchange_info import exchange_info, futures_symbol, spot_symbol
+from eth_pipeline.sandbox.faults import FaultBoard
+from eth_pipeline.sandbox.market import DAY_MS, HOUR_MS, INTERVALS_MS, BarStream
+from eth_pipeline.sandbox.parameters import BadRequest, Params, kline_weight, milliseconds, page_limit, required
+from eth_pipeline.sandbox.view import View
+from eth_pipeline.sandbox.wire import kline_arrays, text
+
+Json = dict[str, Any] | list[Any]
+
+OPEN_INTEREST_DAYS = 30
+OPEN_INTEREST_PERIODS = ("5m", "15m", "30m", "1h", "2h", "4h", "6h", "12h", "1d")
+# Uncertain: a range with more open-interest rows than `limit` answers with its newest rows, so a client must
+# bound `endTime`. ccxt always sends endTime = startTime + limit periods, which is right under either reading.
+OPEN_INTEREST_NEWEST_OF_RANGE = True
+
+
+@dataclass(frozen=True)
+class Endpoint:
+    """One path: which stream its faults and its log belong to, what it costs, and what it answers."""
+
+    stream: str
+    answer: Callable[["Rest", Params], Json]
+    weigh: Callable[[Params], int] = lambda _: 1
+    pool: str = "futures"
+
+
+class Rest:
+    """Answers of the JSON endpoints over one view."""
+
+    def __init__(self, view: View, faults: FaultBoard) -> None:
+        self.view, self.faults = view, faults
+
+    @property
+    def now_ms(self) -> int:
+        """Virtual time in milliseconds."""
+        return to_milliseconds(self.view.clock.now())
+
+    def ping(self, _: Params) -> Json:
+        """Nothing, quickly."""
+        return {}
+
+    def time(self, _: Params) -> Json:
+        """Exchange time; a `clock_skew` fault shows here only."""
+        skew = sum(fault.seconds for fault in self.faults.hitting("time", door="rest", stream="time", symbol=None))
+        return {"serverTime": self.now_ms + int(skew * 1000)}
+
+    def klines(self, params: Params, *, stream: BarStream = "klines") -> Json:
+        """Bars as arrays of twelve."""
+        symbol, interval = self._symbol(params), required(params, "interval")
+        if not self.view.has_interval(interval):
+            raise BadRequest(-1120, "Invalid interval.")
+        most = 1000 if stream == "spot_klines" else 1500
+        visible = self.view.bars(stream, symbol, interval)
+        page = self._page(visible.frame, "open_time", params, stream=stream, symbol=symbol, default=500, most=most)
+        rows = kline_arrays(page, stream=stream, symbol=symbol, size_ms=INTERVALS_MS[interval])
+        if visible.open_bar_close_time is not None and rows and rows[-1][6] > self.now_ms:
+            rows[-1][6] = visible.open_bar_close_time
+        return rows
+
+    def mark_klines(self, params: Params) -> Json:
+        """Bars of the mark price."""
+        return self.klines(params, stream="mark_klines")
+
+    def spot_klines(self, params: Params) -> Json:
+        """Bars of the spot pair."""
+        return self.klines(params, stream="spot_klines")
+
+    def premium_klines(self, params: Params) -> Json:
+        """Bars of the premium index."""
+        return self.klines(params, stream="premium_klines")
+
+    def funding_rate(self, params: Params) -> Json:
+        """Settlements, ascending; without a start (or with 0) the latest ones."""
+        symbol = self._symbol(params)
+        frame = self.view.funding("rest", symbol)
+        ranged = milliseconds(params, "startTime") or "endTime" in params
+        default = 100 if ranged else 200
+        page = self._page(
+            frame, "funding_time", params, stream="funding_rates", symbol=symbol, default=default, most=1000
+        )
+        return [
+            {
+                "symbol": symbol,
+                "fundingTime": row["funding_time"],
+                "fundingRate": f"{row['funding_rate']:.8f}",
+                "markPrice": "" if row["mark_price"] is None else f"{row['mark_price']:.8f}",
+            }
+            for row in page.iter_rows(named=True)
+        ]
+
+    def funding_info(self, _: Params) -> Json:
+        """Symbols with their settlement interval and caps."""
+        caps = {"adjustedFundingRateCap": "0.02000000", "adjustedFundingRateFloor": "-0.02000000"}
+        return [
+            {"symbol": symbol, **caps, "fundingIntervalHours": 8, "disclaimer": False}
+            for symbol in self.view.market.symbols
+        ]
+
+    def premium_index(self, params: Params) -> Json:
+        """Latest mark price and funding of one symbol, or of all."""
+        if "symbol" in params:
+            return self._premium_of(self._symbol(params))
+        return [self._premium_of(symbol) for symbol in self.view.market.symbols]
+
+    def open_interest(self, params: Params) -> Json:
+        """The newest snapshot."""
+        symbol = self._symbol(params)
+        frame = self.view.open_interest("rest", symbol)
+        if frame.is_empty():
+            raise BadRequest(-1130, "Data sent for parameter 'symbol' is not valid: it has no open interest here.")
+        newest = frame.row(-1, named=True)
+        return {"symbol": symbol, "openInterest": f"{newest['open_interest']:.3f}", "time": newest["period_end"]}
+
+    def open_interest_history(self, params: Params) -> Json:
+        """Snapshots at the end of each period; only the last month, older starts are refused."""
+        symbol, period = self._symbol(params), required(params, "period")
+        if period not in OPEN_INTEREST_PERIODS:
+            raise BadRequest(-1130, "Data sent for parameter 'period' is not valid.")
+        oldest = self.now_ms - OPEN_INTEREST_DAYS * DAY_MS
+        start = milliseconds(params, "startTime")
+        if start is not None and start < oldest:
+            raise BadRequest(-1130, "parameter 'startTime' is invalid.")
+        frame = self.view.open_interest("rest", symbol)
+        on_period = (pl.col("period_end") % INTERVALS_MS[period] == 0) & (pl.col("period_end") >= oldest)
+        page = self._page(
+            frame.filter(on_period),
+            "period_end",
+            params,
+            stream="open_interest",
+            symbol=symbol,
+            default=30,
+            most=500,
+            newest=OPEN_INTEREST_NEWEST_OF_RANGE,
+        )
+        return [
+            {
+                "symbol": symbol,
+                "sumOpenInterest": f"{row['open_interest']:.8f}",
+                "sumOpenInterestValue": text(row["open_interest_value"], 8),
+                "timestamp": row["period_end"],
+            }
+            for row in page.iter_rows(named=True)
+        ]
+
+    def futures_exchange_info(self, _: Params) -> Json:
+        """Symbols, filters and limits of the perpetuals."""
+        limit = {"rateLimitType": "REQUEST_WEIGHT", "interval": "MINUTE", "intervalNum": 1, "limit": 2400}
+        symbols = [futures_symbol(symbol) for symbol in self.view.market.symbols]
+        return exchange_info(self.now_ms, limit, symbols)
+
+    def spot_exchange_info(self, _: Params) -> Json:
+        """Symbols, filters and limits of the spot pairs."""
+        limit = {"rateLimitType": "REQUEST_WEIGHT", "interval": "MINUTE", "intervalNum": 1, "limit": 6000}
+        symbols = [spot_symbol(symbol) for symbol in self.view.market.symbols]
+        return exchange_info(self.now_ms, limit, symbols)
+
+    def _symbol(self, params: Params) -> str:
+        symbol = required(params, "symbol")
+        if symbol not in self.view.market.symbols:
+            raise BadRequest(-1121, "Invalid symbol.")
+        return symbol
+
+    def _premium_of(self, symbol: str) -> dict[str, Any]:
+        mark = self.view.bars("mark_klines", symbol, "1h").frame
+        spot = self.view.bars("spot_klines", symbol, "1h").frame
+        funding = self.view.funding("rest", symbol)
+        return {
+            "symbol": symbol,
+            "markPrice": text(_newest(mark, "close"), 8),
+            "indexPrice": text(_newest(spot, "close"), 8),
+            "estimatedSettlePrice": text(_newest(spot, "close"), 8),
+            "lastFundingRate": text(_newest(funding, "funding_rate"), 8),
+            "interestRate": "0.00010000",
+            "nextFundingTime": (self.now_ms // (8 * HOUR_MS) + 1) * 8 * HOUR_MS,
+            "time": self.now_ms,
+        }
+
+    def _page(
+        self,
+        frame: pl.DataFrame,
+        column: str,
+        params: Params,
+        *,
+        stream: str,
+        symbol: str,
+        default: int,
+        most: int,
+        newest: bool = False,
+    ) -> pl.DataFrame:
+        """The rows a request's startTime, endTime and limit select; both times are inclusive."""
+        limit = page_limit(params, default=default, most=most, clamps=stream == "spot_klines")
+        start, end = milliseconds(params, "startTime"), milliseconds(params, "endTime")
+        if start and end is not None and start > end:
+            raise BadRequest(-1023, "Start time is greater than end time.")
+        times = frame[column]
+        first = times.search_sorted(start, side="left") if start else 0
+        last = len(times) if end is None else times.search_sorted(end, side="right")
+        found = frame.slice(first, max(0, last - first))
+        page = found.head(limit) if start and not newest else found.tail(limit)
+        for fault in self.faults.hitting("page", door="rest", stream=stream, symbol=symbol):
+            if self.faults.spend(fault):
+                page = page.head(max(0, page.height - fault.rows))
+        return page
+
+
+def _newest(frame: pl.DataFrame, column: str) -> float | None:
+    return None if frame.is_empty() else float(frame[column][-1])
+
+
+ENDPOINTS: dict[str, Endpoint] = {
+    "/fapi/v1/ping": Endpoint("ping", Rest.ping),
+    "/fapi/v1/time": Endpoint("time", Rest.time),
+    "/fapi/v1/exchangeInfo": Endpoint("exchange_info", Rest.futures_exchange_info),
+    "/fapi/v1/klines": Endpoint("klines", Rest.klines, kline_weight),
+    "/fapi/v1/markPriceKlines": Endpoint("mark_klines", Rest.mark_klines, kline_weight),
+    "/fapi/v1/premiumIndexKlines": Endpoint("premium_klines", Rest.premium_klines, kline_weight),
+    "/fapi/v1/fundingRate": Endpoint("funding_rates", Rest.funding_rate, pool="funding"),
+    "/fapi/v1/fundingInfo": Endpoint("funding_rates", Rest.funding_info, pool="funding"),
+    "/fapi/v1/premiumIndex": Endpoint(
+        "mark_klines", Rest.premium_index, lambda params: 1 if "symbol" in params else 10
+    ),
+    "/fapi/v1/openInterest": Endpoint("open_interest", Rest.open_interest),
+    "/futures/data/openInterestHist": Endpoint("open_interest", Rest.open_interest_history, pool="open_interest"),
+    "/api/v3/ping": Endpoint("ping", Rest.ping, pool="spot"),
+    "/api/v3/time": Endpoint("time", Rest.time, pool="spot"),
+    "/api/v3/exchangeInfo": Endpoint("exchange_info", Rest.spot_exchange_info, lambda _: 20, pool="spot"),
+    "/api/v3/klines": Endpoint("spot_klines", Rest.spot_klines, lambda _: 2, pool="spot"),
+}

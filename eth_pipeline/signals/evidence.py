@@ -1,0 +1,241 @@
+"""Everything one hour is judged on, read from the lake and the verified local bundle at the point of use.
+
+Belongs here: reading stored rows into `Evidence`, and computing the rows that the assets `consensus` and
+`forecast` store. Does not belong: the rules that judge it (`gate`, `policy`, `decision`).
+
+Whatever started the run, the evidence is read again from the data and measured against exchange time: an old
+verdict, an old forecast or a forecast of another bundle never counts.
+"""
+
+from dataclasses import dataclass
+from datetime import datetime
+
+import polars as pl
+
+from eth_pipeline.contracts.artifact import feature_schema_digest
+from eth_pipeline.contracts.clock import iso
+from eth_pipeline.contracts.signal import (
+    CONSENSUS,
+    FORECASTS,
+    Action,
+    ConsensusSnapshot,
+    ReasonCode,
+    StreamFreshness,
+)
+from eth_pipeline.contracts.tables import INSTANT, KLINES, MARK_KLINES
+from eth_pipeline.errors import BundleAbsent, BundleExpired, BundleRefused
+from eth_pipeline.features.build import DEFINITION_VERSION, feature_names, features_contract
+from eth_pipeline.lake import Lake
+from eth_pipeline.registry.production import CurrentBundle, current_bundle
+from eth_pipeline.settings import Settings
+from eth_pipeline.signals.consensus import HISTORY_NEEDED, WEIGHTS, build_consensus, timeframe_bars
+from eth_pipeline.signals.forecast import BundleForecaster, Forecast, ModelInfo
+from eth_pipeline.signals.freshness import measure_freshness
+from eth_pipeline.signals.gate import MlAvailability, evaluate_gate
+from eth_pipeline.signals.policy import GateVerdict
+from eth_pipeline.signals.strategy import score_timeframe
+
+KILL_SWITCH = "kill_switch"
+"""Name of the file below the home that stops every opening while it exists."""
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """What was known of one hour when it was judged, and the verdict."""
+
+    decision_time: datetime
+    freshness: tuple[StreamFreshness, ...]
+    snapshot: ConsensusSnapshot
+    forecast: Forecast | None
+    model: ModelInfo | None
+    ml: MlAvailability
+    mark_price: float | None
+    provenance: str
+    verdict: GateVerdict
+
+
+def load_evidence(
+    lake: Lake, *, settings: Settings, now: datetime, decision_time: datetime, exchange_reachable: bool
+) -> Evidence:
+    """Read, measure and judge.
+
+    Args:
+        now: exchange time; freshness and expiry are measured against it.
+        decision_time: the full hour to judge, at most `now`.
+        exchange_reachable: False where `now` is only the local clock's.
+    """
+    freshness = measure_freshness(lake, settings=settings, now=now)
+    snapshot = _stored_consensus(lake, settings, decision_time)
+    coverage = _feature_coverage(lake, settings, decision_time)
+    model, forecast, ml = _stored_forecast(lake, settings, now=now, decision_time=decision_time)
+    verdict = evaluate_gate(
+        freshness=freshness,
+        exchange_reachable=exchange_reachable,
+        features_present=coverage is not None,
+        feature_coverage=coverage,
+        consensus_coverage=snapshot.coverage,
+        ml=ml,
+        settings=settings,
+        phase=settings.phase,
+        kill_switch=(settings.home / KILL_SWITCH).exists(),
+    )
+    price, provenance = _mark_price(lake, settings, decision_time)
+    return Evidence(
+        decision_time=decision_time,
+        freshness=freshness,
+        snapshot=snapshot,
+        forecast=forecast,
+        model=model,
+        ml=ml,
+        mark_price=price,
+        provenance=provenance,
+        verdict=verdict,
+    )
+
+
+def compute_consensus(
+    lake: Lake, *, settings: Settings, decision_time: datetime
+) -> tuple[ConsensusSnapshot, pl.DataFrame]:
+    """Score the timeframes closed at `decision_time`; the snapshot and its row of `CONSENSUS`.
+
+    The frame is empty where no timeframe has enough closed bars.
+    """
+    klines = lake.read(
+        KLINES,
+        where=(pl.col("symbol") == settings.symbol)
+        & (pl.col("open_time") >= pl.lit(decision_time - HISTORY_NEEDED, INSTANT)),
+    )
+    frames = timeframe_bars(
+        klines, symbol=settings.symbol, base_interval=settings.base_interval, decision_time=decision_time
+    )
+    scores = [score_timeframe(bars, timeframe=timeframe) for timeframe, bars in frames.items()]
+    snapshot = build_consensus(tuple(score for score in scores if score is not None), settings=settings.signals)
+    if not snapshot.scores:
+        return snapshot, CONSENSUS.empty()
+    row = {
+        "symbol": settings.symbol,
+        "decision_time": decision_time,
+        "available_at": max(score.close_time for score in snapshot.scores),
+        "strength": snapshot.strength,
+        "direction": str(snapshot.direction),
+        "coverage": snapshot.coverage,
+        "snapshot": snapshot.model_dump_json(),
+        "provenance": str(klines["provenance"][-1]),
+    }
+    return snapshot, pl.DataFrame([row], schema=CONSENSUS.schema)
+
+
+def compute_forecasts(lake: Lake, *, settings: Settings, now: datetime, decision_time: datetime) -> pl.DataFrame:
+    """Forecast the feature row of `decision_time` with the verified production bundle: rows of `FORECASTS`.
+
+    The frame is empty where there is no feature row for this hour.
+
+    Raises:
+        BundleRefused: or one of its kinds; there is no bundle that may be loaded now.
+    """
+    bundle, version = production_bundle(settings, now=now)
+    row = _feature_row(lake, settings, decision_time)
+    if not row.height:
+        return FORECASTS.empty()
+    answer = BundleForecaster(bundle, version=version).forecast(row, now=now)
+    rows = [
+        {
+            "symbol": settings.symbol,
+            "decision_time": decision_time,
+            "available_at": row["available_at"][0],
+            "horizon_hours": horizon,
+            "probability_up": probability,
+            "raw_probability": answer.raw[horizon],
+            "coverage": answer.coverage,
+            "out_of_bounds_share": answer.out_of_bounds_share,
+            "model_version": version,
+            "fingerprint": bundle.fingerprint,
+            "provenance": str(row["provenance"][0]),
+        }
+        for horizon, probability in answer.probabilities.items()
+    ]
+    return pl.DataFrame(rows, schema=FORECASTS.schema)
+
+
+def production_bundle(settings: Settings, *, now: datetime) -> CurrentBundle:
+    """The bundle in use on this host, verified against the running feature code.
+
+    Raises:
+        BundleRefused: or one of its kinds.
+    """
+    return current_bundle(
+        home=settings.home,
+        public_keys=settings.public_key_paths,
+        phase=settings.phase,
+        now=now,
+        feature_schema=running_schema(settings),
+        base_interval=settings.base_interval,
+        symbol=settings.symbol,
+    )
+
+
+def running_schema(settings: Settings) -> str:
+    """Digest of the features that the running code computes; a bundle must have been trained on the same."""
+    return feature_schema_digest(
+        feature_names(symbol=settings.symbol, cross_symbols=settings.cross_symbols),
+        base_interval=settings.base_interval,
+        definition_version=DEFINITION_VERSION,
+    )
+
+
+def _stored_forecast(
+    lake: Lake, settings: Settings, *, now: datetime, decision_time: datetime
+) -> tuple[ModelInfo | None, Forecast | None, MlAvailability]:
+    try:
+        bundle, version = production_bundle(settings, now=now)
+    except BundleAbsent as refusal:
+        return None, None, MlAvailability(False, ReasonCode.BUNDLE_ABSENT, str(refusal))
+    except BundleExpired as refusal:
+        return None, None, MlAvailability(False, ReasonCode.BUNDLE_EXPIRED, str(refusal))
+    except BundleRefused as refusal:
+        detail = f"{type(refusal).__name__}: {refusal}"
+        return None, None, MlAvailability(False, ReasonCode.BUNDLE_REFUSED, detail)
+    model = ModelInfo(version=version, fingerprint=bundle.fingerprint, contract=bundle.contract)
+    rows = lake.read(FORECASTS, where=_at(settings, decision_time) & (pl.col("fingerprint") == bundle.fingerprint))
+    wanted = {horizon.horizon_hours for horizon in bundle.contract.models}
+    if set(rows["horizon_hours"]) != wanted:
+        detail = f"bundle {version} has no forecast for {iso(decision_time)}; materialize `forecast`"
+        return model, None, MlAvailability(False, ReasonCode.ML_UNAVAILABLE, detail)
+    forecast = Forecast(
+        probabilities=dict(zip(rows["horizon_hours"], rows["probability_up"], strict=True)),
+        raw=dict(zip(rows["horizon_hours"], rows["raw_probability"], strict=True)),
+        coverage=float(rows["coverage"][0]),
+        out_of_bounds_share=float(rows["out_of_bounds_share"][0]),
+        seconds=0.0,
+    )
+    return model, forecast, MlAvailability(True, None, f"version {version} answered")
+
+
+def _stored_consensus(lake: Lake, settings: Settings, decision_time: datetime) -> ConsensusSnapshot:
+    rows = lake.read(CONSENSUS, where=_at(settings, decision_time), columns=["snapshot"])
+    if rows.height:
+        return ConsensusSnapshot.model_validate_json(rows["snapshot"][0])
+    return ConsensusSnapshot(scores=(), weights=dict(WEIGHTS), coverage=0.0, strength=0.0, direction=Action.HOLD)
+
+
+def _feature_row(lake: Lake, settings: Settings, decision_time: datetime) -> pl.DataFrame:
+    table = features_contract(symbol=settings.symbol, cross_symbols=settings.cross_symbols)
+    return lake.read(table, where=_at(settings, decision_time)) if lake.is_current(table) else table.empty()
+
+
+def _feature_coverage(lake: Lake, settings: Settings, decision_time: datetime) -> float | None:
+    row = _feature_row(lake, settings, decision_time)
+    return float(row["coverage"][0]) if row.height else None
+
+
+def _mark_price(lake: Lake, settings: Settings, decision_time: datetime) -> tuple[float | None, str]:
+    """Close of the mark bar that ended at the hour, and where the rows come from."""
+    at_hour = (pl.col("symbol") == settings.symbol) & (pl.col("close_time") == pl.lit(decision_time, INSTANT))
+    rows = lake.read(MARK_KLINES, where=at_hour, columns=["close", "provenance"])
+    if rows.height:
+        return float(rows["close"][0]), str(rows["provenance"][0])
+    return None, lake.provenance(KLINES)
+
+
+def _at(settings: Settings, decision_time: datetime) -> pl.Expr:
+    return (pl.col("symbol") == settings.symbol) & (pl.col("decision_time") == pl.lit(decision_time, INSTANT))

@@ -1,0 +1,193 @@
+"""The record of one hour: decided, missed or failed.
+
+Belongs here: putting verdict, consensus, forecast and origin into one `SignalRecord`. Does not belong: reading
+any of them, storing the record (`operations.signal_log`).
+"""
+
+from collections.abc import Mapping
+from datetime import datetime
+
+from eth_pipeline.contracts.clock import HOUR, floor_hour, iso
+from eth_pipeline.contracts.signal import (
+    ConsensusSnapshot,
+    Reason,
+    ReasonCode,
+    SignalRecord,
+    SignalState,
+    StreamFreshness,
+)
+from eth_pipeline.settings import Settings
+from eth_pipeline.signals.consensus import build_consensus, weighted_scores
+from eth_pipeline.signals.decision import base_view, combine, distrust, forecast_view, hold
+from eth_pipeline.signals.forecast import Forecast, ModelInfo
+from eth_pipeline.signals.gate import MlAvailability, forecast_counts
+from eth_pipeline.signals.ml_fields import record_ml
+from eth_pipeline.signals.policy import GateVerdict, judge
+
+
+def decide_hour(
+    *,
+    settings: Settings,
+    decision_time: datetime,
+    emitted_at: datetime,
+    verdict: GateVerdict,
+    freshness: tuple[StreamFreshness, ...],
+    snapshot: ConsensusSnapshot,
+    ml: MlAvailability,
+    forecast: Forecast | None,
+    model: ModelInfo | None,
+    mark_price: float | None,
+    provenance: str,
+    run_id: str,
+    code_commit: str,
+    config_digest: str,
+    table_versions: Mapping[str, int],
+    held_share: float | None = None,
+) -> SignalRecord:
+    """Decide one hour.
+
+    A blocked hour is HOLD with size 0: opening is forbidden, closing allowed. A degraded one (paper only) acts on
+    what it has. A distrusted forecast takes no part and is a reason of its own, so live is blocked by it. In
+    shadow mode the forecast is recorded and changes nothing else.
+
+    Args:
+        settings: phase, symbol, signal and account settings.
+        decision_time: the full hour, UTC.
+        emitted_at: exchange time of this evaluation.
+        verdict: of the gate, for this hour and `settings.phase`.
+        freshness: what the gate saw, for the record.
+        snapshot: consensus of the bars closed by `decision_time`.
+        ml: whether a verified model answered.
+        forecast: its answer; None exactly where `ml.available` is false.
+        model: the production bundle; also where the forecast failed.
+        mark_price: newest mark close, USDT per coin.
+        provenance: `binance`, `replay` or `simulated`.
+        run_id: the orchestrator's run.
+        code_commit: git commit that runs.
+        config_digest: `Settings.digest()`.
+        table_versions: lake versions that were read.
+        held_share: signed share of equity now held, None when flat; lowers the bar for keeping a direction.
+
+    Raises:
+        ValueError: `decision_time` is no full hour, or `forecast` and `ml.available` contradict each other.
+    """
+    if floor_hour(decision_time) != decision_time:
+        raise ValueError(f"{decision_time} is no full hour; pass floor_hour(now).")
+    if (forecast is None or model is None) == ml.available:
+        raise ValueError("`ml.available` must say whether `forecast` and `model` are there; pass the three together.")
+    distrusted = distrust(forecast, settings=settings.signals) if forecast else None
+    counts = forecast_counts(settings.signals)
+    if distrusted and counts:
+        reason = Reason(code=ReasonCode.ML_UNAVAILABLE, subject="forecast", detail=distrusted)
+        verdict = judge((*verdict.reasons, reason), phase=settings.phase)
+    view = forecast_view(forecast, model.contract) if forecast and model and counts and not distrusted else None
+    decision = combine(base_view(snapshot, settings=settings.signals), view, settings=settings, held_share=held_share)
+    if not verdict.allow_open:
+        decision = hold(score=decision.score)
+    buy_score, sell_score = weighted_scores(snapshot)
+    return SignalRecord(
+        symbol=settings.symbol,
+        phase=settings.phase,
+        decision_time=decision_time,
+        emitted_at=emitted_at,
+        state=verdict.state,
+        reasons=verdict.reasons,
+        gating_reason=verdict.gating_reason,
+        action=decision.action,
+        allow_open=verdict.allow_open,
+        allow_close=verdict.allow_close,
+        position_share=decision.position_share,
+        held_share=held_share,
+        buy_score=buy_score,
+        sell_score=sell_score,
+        consensus_strength=snapshot.strength,
+        consensus_direction=snapshot.direction,
+        consensus_coverage=snapshot.coverage,
+        consensus_snapshot=snapshot,
+        freshness=freshness,
+        model_version=model.version if model else None,
+        ml=record_ml(ml=ml, forecast=forecast, model=model, distrusted=distrusted, settings=settings.signals),
+        mark_price=mark_price,
+        provenance=provenance,
+        run_id=run_id,
+        code_commit=code_commit,
+        config_digest=config_digest,
+        table_versions=dict(table_versions),
+    )
+
+
+def missed_record(
+    *,
+    settings: Settings,
+    decision_time: datetime,
+    emitted_at: datetime,
+    provenance: str,
+    run_id: str,
+    code_commit: str,
+    config_digest: str,
+    detail: str | None = None,
+) -> SignalRecord:
+    """The record of an hour that nothing decided in time: blocked, HOLD, `hour_missed`.
+
+    Raises:
+        ValueError: the hour is not over yet, so it can still be decided.
+    """
+    if emitted_at < decision_time + HOUR:
+        raise ValueError(f"The hour {iso(decision_time)} is not over at {iso(emitted_at)}: decide it instead.")
+    sentence = detail or f"no decision was made before {iso(decision_time + HOUR)}"
+    return _undecided(
+        Reason(code=ReasonCode.HOUR_MISSED, subject=iso(decision_time), detail=sentence),
+        settings=settings,
+        decision_time=decision_time,
+        emitted_at=emitted_at,
+        origin={"provenance": provenance, "run_id": run_id, "code_commit": code_commit, "config_digest": config_digest},
+    )
+
+
+def failed_record(
+    *,
+    settings: Settings,
+    decision_time: datetime,
+    emitted_at: datetime,
+    provenance: str,
+    run_id: str,
+    code_commit: str,
+    config_digest: str,
+    detail: str,
+) -> SignalRecord:
+    """The record of an hour whose run failed before it decided: blocked, HOLD, `run_failed`.
+
+    Args:
+        detail: which step failed and with what error, in a sentence.
+    """
+    return _undecided(
+        Reason(code=ReasonCode.RUN_FAILED, subject=run_id, detail=detail),
+        settings=settings,
+        decision_time=decision_time,
+        emitted_at=emitted_at,
+        origin={"provenance": provenance, "run_id": run_id, "code_commit": code_commit, "config_digest": config_digest},
+    )
+
+
+def _undecided(
+    reason: Reason, *, settings: Settings, decision_time: datetime, emitted_at: datetime, origin: Mapping[str, str]
+) -> SignalRecord:
+    verdict = judge((reason,), phase=settings.phase)
+    assert verdict.state is SignalState.BLOCKED, f"{reason.code} must block in every phase"
+    return decide_hour(
+        settings=settings,
+        decision_time=decision_time,
+        emitted_at=emitted_at,
+        verdict=verdict,
+        freshness=(),
+        snapshot=build_consensus((), settings=settings.signals),
+        ml=MlAvailability(available=False, code=None, detail=f"not asked: {reason.detail}"),
+        forecast=None,
+        model=None,
+        mark_price=None,
+        table_versions={},
+        provenance=origin["provenance"],
+        run_id=origin["run_id"],
+        code_commit=origin["code_commit"],
+        config_digest=origin["config_digest"],
+    )

@@ -1,0 +1,75 @@
+"""Phase policy: what each reason does to a signal, as data.
+
+Belongs here: the table phase x reason -> state, and the verdict it gives. Does not belong: finding the reasons
+(`gate`), explaining them (`reason_docs`).
+
+Paper may degrade; live is fail-closed: there is no degraded row in its column.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from types import MappingProxyType
+
+from eth_pipeline.contracts.signal import Reason, ReasonCode, SignalState
+from eth_pipeline.settings import Phase
+
+_BLOCKED = SignalState.BLOCKED
+_DEGRADED = SignalState.DEGRADED
+
+
+def _both_blocked() -> MappingProxyType[Phase, SignalState]:
+    return MappingProxyType({"paper": _BLOCKED, "live": _BLOCKED})
+
+
+def _paper_degrades() -> MappingProxyType[Phase, SignalState]:
+    return MappingProxyType({"paper": _DEGRADED, "live": _BLOCKED})
+
+
+POLICY: MappingProxyType[ReasonCode, MappingProxyType[Phase, SignalState]] = MappingProxyType(
+    {
+        ReasonCode.STREAM_STALE: _both_blocked(),
+        ReasonCode.STREAM_ABSENT: _both_blocked(),
+        ReasonCode.SOURCE_DEGRADED: _paper_degrades(),
+        ReasonCode.EXCHANGE_UNREACHABLE: _paper_degrades(),
+        ReasonCode.FEATURES_MISSING: _both_blocked(),
+        ReasonCode.COVERAGE_LOW: _paper_degrades(),
+        ReasonCode.CONSENSUS_THIN: _paper_degrades(),
+        ReasonCode.ML_UNAVAILABLE: _paper_degrades(),
+        ReasonCode.BUNDLE_ABSENT: _paper_degrades(),
+        ReasonCode.BUNDLE_REFUSED: _paper_degrades(),
+        ReasonCode.BUNDLE_EXPIRED: _paper_degrades(),
+        ReasonCode.HOUR_MISSED: _both_blocked(),
+        ReasonCode.RUN_FAILED: _both_blocked(),
+        ReasonCode.KILL_SWITCH: _both_blocked(),
+    }
+)
+"""What one reason alone makes of a signal; the worst of all reasons counts."""
+
+_SEVERITY = (SignalState.TRADEABLE, SignalState.DEGRADED, SignalState.BLOCKED)
+
+
+@dataclass(frozen=True)
+class GateVerdict:
+    """May this hour's signal act? `gating_reason` holds all reasons in one line, empty when tradeable."""
+
+    state: SignalState
+    reasons: tuple[Reason, ...]
+    allow_open: bool
+    allow_close: bool
+    gating_reason: str
+
+
+def judge(reasons: Sequence[Reason], *, phase: Phase) -> GateVerdict:
+    """The worst state among `reasons`; closing a position is always allowed.
+
+    Blocked forbids opening. No reason at all means tradeable.
+    """
+    states = [POLICY[reason.code][phase] for reason in reasons]
+    state = max(states, key=_SEVERITY.index, default=SignalState.TRADEABLE)
+    return GateVerdict(
+        state=state,
+        reasons=tuple(reasons),
+        allow_open=state is not SignalState.BLOCKED,
+        allow_close=True,
+        gating_reason="; ".join(f"{reason.code} {reason.subject}: {reason.detail}" for reason in reasons),
+    )

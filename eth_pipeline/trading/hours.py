@@ -1,0 +1,123 @@
+"""What the account learns about each hour: prices, the signal's order, funding settlements.
+
+Belongs here: reading them from the lake as known at an instant. Does not belong: acting on them (`account`).
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import NamedTuple
+
+import polars as pl
+
+from eth_pipeline.contracts.clock import HOUR
+from eth_pipeline.contracts.signal import SIGNALS, Action, SignalState
+from eth_pipeline.contracts.tables import FUNDING_RATES, INSTANT, KLINES, MARK_KLINES, TableContract
+from eth_pipeline.features.bars import aggregate
+from eth_pipeline.lake import Lake
+from eth_pipeline.settings import Settings
+from eth_pipeline.trading.fills import PriceBar
+
+
+@dataclass(frozen=True)
+class Order:
+    """What a signal asks for: `side` +1 long, -1 short, 0 flat; `share` of equity; whether it may open."""
+
+    side: int
+    share: float
+    may_open: bool
+
+
+@dataclass(frozen=True)
+class HourPrices:
+    """Prices of one hour: `fills` for orders, `marks` for stops; `note` names a fallback, empty without one."""
+
+    fills: PriceBar
+    marks: PriceBar
+    known_at: datetime
+    note: str
+
+
+class Settlement(NamedTuple):
+    """One funding settlement: its instant, and the share of the position's value that longs pay shorts."""
+
+    instant: datetime
+    rate: float
+
+
+_SIDES = {Action.LONG.value: 1, Action.SHORT.value: -1, Action.HOLD.value: 0}
+
+
+def hour_prices(lake: Lake, *, settings: Settings, first: datetime, until: datetime) -> Mapping[datetime, HourPrices]:
+    """Prices of the closed hours from `first` on, by the hour's start; hours without any bar are absent.
+
+    Where one of last and mark price is missing the other stands in, and the note says so: an hour whose stops
+    go unchecked is worse than an hour checked on the last price.
+    """
+    last = _hour_bars(lake, KLINES, settings=settings, first=first, until=until)
+    mark = _hour_bars(lake, MARK_KLINES, settings=settings, first=first, until=until)
+    prices = {}
+    for hour in sorted(last.keys() | mark.keys()):
+        fills, fills_known = last.get(hour) or mark[hour]
+        marks, marks_known = mark.get(hour) or last[hour]
+        missing = "mark" if hour not in mark else "last" if hour not in last else ""
+        note = f"no {missing} price bar: {'last' if missing == 'mark' else 'mark'} price used" if missing else ""
+        prices[hour] = HourPrices(fills=fills, marks=marks, known_at=max(fills_known, marks_known), note=note)
+    return prices
+
+
+def orders(lake: Lake, *, settings: Settings, first: datetime, until: datetime) -> Mapping[datetime, Order]:
+    """The order of each hour from `first` to `until` whose signal was emitted before the hour was over.
+
+    A record written later (a missed hour, a late evaluation) could not have been executed at the hour's open and
+    is no order.
+    """
+    rows = lake.read(
+        SIGNALS,
+        where=(pl.col("symbol") == settings.symbol)
+        & (pl.col("phase") == settings.phase)
+        & pl.col("decision_time").is_between(pl.lit(first, INSTANT), pl.lit(until, INSTANT))
+        & (pl.col("available_at") < pl.col("decision_time") + HOUR),
+        columns=["decision_time", "state", "action", "allow_open", "position_share"],
+    )
+    return {
+        time: Order(side=_SIDES[action], share=share, may_open=allow_open and state != SignalState.BLOCKED.value)
+        for time, state, action, allow_open, share in rows.iter_rows()
+    }
+
+
+def settlements(lake: Lake, *, settings: Settings, first: datetime, until: datetime) -> tuple[Settlement, ...]:
+    """Funding settlements from `first` on that were known by `until`, oldest first."""
+    rows = lake.read(
+        FUNDING_RATES,
+        where=(pl.col("symbol") == settings.symbol)
+        & (pl.col("funding_time") >= pl.lit(first, INSTANT))
+        & (pl.col("available_at") <= pl.lit(until, INSTANT)),
+        columns=["funding_time", "funding_rate"],
+    )
+    return tuple(Settlement(*row) for row in rows.sort("funding_time").iter_rows())
+
+
+def first_signal(lake: Lake, *, settings: Settings) -> tuple[datetime, str] | None:
+    """Decision time and provenance of the oldest signal of the account; None where there is none."""
+    rows = lake.read(
+        SIGNALS,
+        where=(pl.col("symbol") == settings.symbol) & (pl.col("phase") == settings.phase),
+        columns=["decision_time", "provenance"],
+    ).sort("decision_time")
+    return None if rows.is_empty() else rows.row(0)
+
+
+def _hour_bars(
+    lake: Lake, table: TableContract, *, settings: Settings, first: datetime, until: datetime
+) -> dict[datetime, tuple[PriceBar, datetime]]:
+    base = lake.read(
+        table,
+        where=(pl.col("symbol") == settings.symbol)
+        & (pl.col("interval") == settings.base_interval)
+        & (pl.col("open_time") >= pl.lit(first, INSTANT))
+        & (pl.col("available_at") <= pl.lit(until, INSTANT)),
+    )
+    hours = aggregate(base, interval="1h", base_interval=settings.base_interval)
+    wanted = hours.select("open_time", "available_at", "open", "high", "low", "close")
+    return {time: (PriceBar(*prices), known) for time, known, *prices in wanted.iter_rows()}

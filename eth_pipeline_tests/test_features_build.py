@@ -1,0 +1,288 @@
+"""Features of every hour: no look-ahead, no memory of the first row, no scale, missing stays missing."""
+
+from dataclasses import fields, replace
+from datetime import datetime, timedelta
+from functools import cache
+
+import numpy as np
+import polars as pl
+import pytest
+from polars.testing import assert_frame_equal
+
+from eth_pipeline.errors import ProvenanceMismatch, SettingsInvalid
+from eth_pipeline.features.bars import aggregate
+from eth_pipeline.features.build import (
+    DEFINITION_VERSION,
+    LOOKBACK,
+    build_features,
+    feature_names,
+    feature_specs,
+    features_contract,
+)
+from eth_pipeline.features.sources import FeatureSources
+from eth_pipeline_tests.random_market import BEGIN, CROSS, MAIN, random_market
+
+HOUR = timedelta(hours=1)
+HOURS = 1150
+NAMES = feature_names(symbol=MAIN, cross_symbols=CROSS)
+NO_TRADES = pl.lit(None, dtype=pl.Int64)
+NO_VOLUME = pl.lit(None, dtype=pl.Float64)
+
+
+def build(sources: FeatureSources, *, base_interval: str = "1h", **span: datetime) -> pl.DataFrame:
+    return build_features(sources, symbol=MAIN, cross_symbols=CROSS, base_interval=base_interval, **span)
+
+
+def hour(count: int) -> datetime:
+    return BEGIN + count * HOUR
+
+
+@cache
+def ragged() -> FeatureSources:
+    """A market with everything that goes wrong: holes, late bars, late settlements, snapshots that stop."""
+    market = random_market(hours=HOURS)
+    rng = np.random.default_rng(3)
+
+    def torn(frame: pl.DataFrame, end: str, late: timedelta) -> pl.DataFrame:
+        chance = pl.Series("chance", rng.random(frame.height))
+        delay = pl.when(pl.col("chance") < 0.01).then(late).otherwise(timedelta(0))
+        kept = frame.with_columns(chance).filter(pl.col("chance") < 0.99)
+        return (
+            kept.with_columns(pl.col("available_at") + delay)
+            .drop("chance")
+            .filter((pl.col("symbol") != MAIN) | ~pl.col(end).is_between(hour(990), hour(994), closed="left"))
+        )
+
+    return FeatureSources(
+        klines=torn(market.klines, "close_time", 3 * HOUR),
+        mark_klines=torn(market.mark_klines, "close_time", 3 * HOUR),
+        spot_klines=torn(market.spot_klines, "close_time", 30 * HOUR),
+        funding_rates=torn(market.funding_rates, "funding_time", timedelta(minutes=40)),
+        open_interest=torn(market.open_interest, "period_end", 4 * HOUR),
+    )
+
+
+@cache
+def ragged_features() -> pl.DataFrame:
+    return build(ragged())
+
+
+def scrambled_after(sources: FeatureSources, instant: datetime) -> FeatureSources:
+    """The same past; every number that was known later is another one."""
+    rng = np.random.default_rng(11)
+
+    def scramble(frame: pl.DataFrame) -> pl.DataFrame:
+        noise = pl.Series("noise", rng.lognormal(0, 0.5, frame.height))
+        numbers = [name for name, dtype in frame.schema.items() if dtype == pl.Float64]
+        later = pl.col("available_at") > instant
+        return (
+            frame.with_columns(noise)
+            .with_columns(
+                pl.when(later).then(pl.col(n) * pl.col("noise")).otherwise(pl.col(n)).alias(n) for n in numbers
+            )
+            .drop("noise")
+        )
+
+    return FeatureSources(**{f.name: scramble(getattr(sources, f.name)) for f in fields(sources)})
+
+
+def worst(left: pl.DataFrame, right: pl.DataFrame, *, relative: float, absolute: float) -> list[str]:
+    """Features whose values differ beyond the tolerance, or that are null on one side only."""
+    assert left["decision_time"].equals(right["decision_time"])
+    found = []
+    for name in NAMES:
+        a, b = left[name].cast(pl.Float64).to_numpy(), right[name].cast(pl.Float64).to_numpy()
+        if not np.allclose(a, b, rtol=relative, atol=absolute, equal_nan=True):
+            found.append(f"{name}: {np.nanmax(np.abs(a - b)):.3g}")
+    return found
+
+
+@pytest.mark.parametrize("at", [620, 801, 873, 991, 995, 1024])
+def test_a_removed_future_never_changes_a_past_row(at: int) -> None:
+    """Every row up to T, every feature, bit for bit."""
+    past = ragged_features().filter(pl.col("decision_time") <= hour(at))
+    assert_frame_equal(build(ragged().until(hour(at))), past, check_exact=True)
+
+
+@pytest.mark.parametrize("at", [700, 906, 993, 1100])
+def test_a_changed_future_never_changes_a_past_row(at: int) -> None:
+    past = ragged_features().filter(pl.col("decision_time") <= hour(at))
+    rebuilt = build(scrambled_after(ragged(), hour(at)))
+    assert_frame_equal(rebuilt.filter(pl.col("decision_time") <= hour(at)), past, check_exact=True)
+    assert not rebuilt.equals(ragged_features())
+
+
+@pytest.mark.parametrize("at", [810, 860, 985, 989, 994, 996, 1003, 1020, 1057, 1140])
+def test_the_last_row_alone_equals_the_last_row_of_the_batch(at: int) -> None:
+    """From [T - LOOKBACK, T] only; nulls equal, values to 1e-5 relative or 1e-7 absolute."""
+    alone = build(ragged().since(hour(at) - LOOKBACK).until(hour(at)), start=hour(at - 1), end=hour(at))
+    batch = ragged_features().filter(pl.col("decision_time") == hour(at))
+    assert alone.height == batch.height
+    assert worst(alone, batch, relative=1e-5, absolute=1e-7) == []
+
+
+def test_no_row_depends_on_where_the_history_begins() -> None:
+    """Cumulative sums since the first row made the reviewed system's features change with the file's age."""
+    begin = hour(137)
+    later = build(ragged().since(begin)).filter(pl.col("decision_time") >= begin + LOOKBACK)
+    same = ragged_features().filter(pl.col("decision_time") >= begin + LOOKBACK)
+    assert later.height > 150
+    assert worst(later, same, relative=1e-5, absolute=1e-7) == []
+
+
+def test_no_feature_knows_dollars_or_coins() -> None:
+    """Another price level and another coin size, each symbol its own, change nothing."""
+    price = pl.col("symbol").replace_strict({MAIN: 7.0, "BTCUSDT": 0.013, "SOLUSDT": 190.0, "BNBUSDT": 7.0})
+    coins = pl.col("symbol").replace_strict({MAIN: 3.0, "BTCUSDT": 11.0, "SOLUSDT": 3.0, "BNBUSDT": 0.3})
+    factors = dict.fromkeys(("open", "high", "low", "close"), price)
+    factors |= dict.fromkeys(("volume", "taker_buy_volume", "open_interest"), coins)
+    factors |= dict.fromkeys(("quote_volume", "taker_buy_quote_volume", "open_interest_value"), price * coins)
+
+    def scaled(frame: pl.DataFrame) -> pl.DataFrame:
+        return frame.with_columns(pl.col(n) * factor for n, factor in factors.items() if n in frame.columns)
+
+    market = ragged()
+    other = build(FeatureSources(**{f.name: scaled(getattr(market, f.name)) for f in fields(market)}))
+    assert worst(other, ragged_features(), relative=1e-5, absolute=2e-7) == []
+
+
+def _is_taker(name: str) -> bool:
+    return ("taker" in name or "trade" in name) and not name.startswith("spot_")
+
+
+@pytest.mark.parametrize(
+    ("lost", "belongs"),
+    [
+        ("mark_klines", lambda name: name.startswith("mark_")),
+        ("spot_klines", lambda name: "spot_" in name or name.startswith("mark_basis")),
+        ("funding_rates", lambda name: "funding" in name),
+        ("open_interest", lambda name: name.startswith("oi_")),
+        ("taker", lambda name: _is_taker(name) or name == "spot_minus_taker_imbalance_24h"),
+        ("SOLUSDT", lambda name: name.startswith("sol_")),
+    ],
+)
+def test_an_absent_source_leaves_nulls_and_touches_nothing_else(lost: str, belongs) -> None:
+    """Replayed history has no taker volume, and SOL's perpetual begins in 2022-06: neither may become a zero."""
+    full = random_market(hours=900)
+    if lost == "taker":
+        absent = replace(
+            full,
+            klines=full.klines.with_columns(
+                NO_VOLUME.alias("taker_buy_volume"),
+                NO_VOLUME.alias("taker_buy_quote_volume"),
+                NO_VOLUME.alias("quote_volume"),
+                NO_TRADES.alias("trades"),
+            ),
+        )
+    elif lost == "SOLUSDT":
+        absent = FeatureSources(
+            **{f.name: getattr(full, f.name).filter(pl.col("symbol") != lost) for f in fields(full)}
+        )
+    else:
+        absent = replace(full, **{lost: getattr(full, lost).clear()})
+    with_it, without = (build(sources, start=hour(880)) for sources in (full, absent))
+    gone = [name for name in NAMES if belongs(name)]
+    kept = [name for name in NAMES if not belongs(name)]
+    assert gone
+    assert without.select(pl.col(gone).is_null().all()).row(0) == (True,) * len(gone)
+    assert_frame_equal(with_it.select(kept), without.select(kept), check_exact=True)
+    assert with_it["coverage"].to_list() == [1.0] * 20
+    assert without["coverage"].to_list() == pytest.approx([len(kept) / len(NAMES)] * 20)
+
+
+def test_a_complete_market_has_every_feature_after_the_lookback() -> None:
+    rows = build(random_market(hours=820))
+    assert rows.filter(pl.col("decision_time") > BEGIN + LOOKBACK)["coverage"].min() == 1.0
+    assert rows["coverage"][0] < 0.2
+
+
+def test_an_hour_has_a_row_only_when_its_own_bar_is_known() -> None:
+    rows = ragged_features()["decision_time"]
+    in_time = ragged().klines.filter((pl.col("symbol") == MAIN) & (pl.col("available_at") <= pl.col("close_time")))
+    assert rows.to_list() == in_time["close_time"].to_list()
+    assert hour(991) not in rows
+
+
+def test_an_hour_with_a_missing_quarter_has_no_row() -> None:
+    market = random_market(hours=40, base_interval="15m")
+    torn = replace(market, klines=market.klines.filter(pl.col("open_time") != hour(20) + timedelta(minutes=15)))
+    missing = set(build(market, base_interval="15m")["decision_time"]) - set(
+        build(torn, base_interval="15m")["decision_time"]
+    )
+    assert missing == {hour(21)}
+
+
+def test_quarter_hour_bars_give_the_features_of_their_hourly_bars() -> None:
+    market = random_market(hours=830, base_interval="15m")
+    columns = list(market.klines.columns)
+
+    def hourly(frame: pl.DataFrame) -> pl.DataFrame:
+        whole = aggregate(frame, interval="1h", base_interval="15m").with_columns(
+            pl.lit("1h").alias("interval"), pl.lit("archive").alias("source"), pl.lit("simulated").alias("provenance")
+        )
+        return whole.select([name for name in columns if name in whole.columns])
+
+    larger = replace(market, **{n: hourly(getattr(market, n)) for n in ("klines", "mark_klines", "spot_klines")})
+    left, right = build(market, base_interval="15m", start=hour(810)), build(larger, start=hour(810))
+    assert_frame_equal(left, right, check_exact=True)
+
+
+def test_start_is_exclusive_and_end_inclusive() -> None:
+    rows = build(random_market(hours=60), start=hour(10), end=hour(13))
+    assert rows["decision_time"].to_list() == [hour(11), hour(12), hour(13)]
+    assert rows["available_at"].to_list() == rows["decision_time"].to_list()
+
+
+def test_rows_conform_to_the_table_contract() -> None:
+    contract = features_contract(symbol=MAIN, cross_symbols=CROSS)
+    assert contract.name == "features"
+    assert contract.key == ("symbol", "decision_time")
+    assert contract.conform(ragged_features()).columns == list(contract.schema)
+
+
+def test_no_history_at_all_gives_no_rows() -> None:
+    market = random_market(hours=3)
+    nothing = FeatureSources(**{f.name: getattr(market, f.name).clear() for f in fields(market)})
+    contract = features_contract(symbol=MAIN, cross_symbols=CROSS)
+    assert contract.conform(build(nothing)).height == 0
+
+
+def test_every_family_of_the_issue_is_there_and_described() -> None:
+    specs = feature_specs(symbol=MAIN, cross_symbols=CROSS)
+    assert len(specs) >= 150
+    assert {spec.family for spec in specs} == {
+        *("momentum", "trend", "oscillators", "volatility", "volume", "order_flow", "candles", "seasonality"),
+        *("funding", "open_interest", "basis", "timeframes", "cross"),
+    }
+    assert all(spec.unit and spec.description.endswith(".") for spec in specs)
+    assert len(set(NAMES)) == len(NAMES)
+    assert DEFINITION_VERSION
+
+
+def test_no_feature_is_infinite_when_prices_and_volumes_stand_still() -> None:
+    """An exchange halt prints bars of one price and no volume; a division by zero is a missing value."""
+    market = random_market(hours=200)
+    flat = market.klines.with_columns(
+        *[pl.lit(100.0).alias(name) for name in ("open", "high", "low", "close")],
+        *[pl.lit(0.0).alias(name) for name in ("volume", "quote_volume", "taker_buy_volume", "taker_buy_quote_volume")],
+    )
+    rows = build(replace(market, klines=flat))
+    assert rows.select(pl.col(NAMES).is_infinite().any() | pl.col(NAMES).is_nan().any()).row(0).count(True) == 0
+    assert rows["volume_ratio_24h"].null_count() == rows.height
+
+
+def test_a_symbol_cannot_be_its_own_cross_symbol() -> None:
+    with pytest.raises(SettingsInvalid, match="ETHUSDT"):
+        feature_specs(symbol=MAIN, cross_symbols=(MAIN,))
+
+
+def test_two_cross_symbols_with_one_prefix_are_refused() -> None:
+    with pytest.raises(SettingsInvalid, match="share a prefix"):
+        feature_specs(symbol=MAIN, cross_symbols=("BTCUSDT", "BTCUSDC"))
+
+
+def test_mixed_origins_are_refused() -> None:
+    market = random_market(hours=30)
+    mixed = replace(market, funding_rates=market.funding_rates.with_columns(pl.lit("binance").alias("provenance")))
+    with pytest.raises(ProvenanceMismatch, match="binance, simulated"):
+        build(mixed)

@@ -1,0 +1,129 @@
+"""The lake: contracts on write, idempotent upserts, versions, and two writers at once."""
+
+import dataclasses
+from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import polars as pl
+import pytest
+
+from eth_pipeline.contracts.tables import FUNDING_RATES, INSTANT, Column
+from eth_pipeline.errors import ContractViolation, ProvenanceMismatch
+from eth_pipeline.lake import Lake
+
+START = datetime(2024, 1, 1, tzinfo=UTC)
+
+
+def settlements(count: int, *, first: int = 0, rate: float = 0.0001, symbol: str = "ETHUSDT", provenance: str = "replay"):
+    times = [START + timedelta(hours=8 * (first + n)) for n in range(count)]
+    return pl.DataFrame(
+        {
+            "symbol": symbol,
+            "funding_time": times,
+            "funding_rate": rate,
+            "interval_hours": 8,
+            "available_at": times,
+            "source": "api",
+            "provenance": provenance,
+        },
+        schema=FUNDING_RATES.schema,
+    )
+
+
+def test_a_table_that_was_never_written_reads_as_no_rows_of_the_right_schema(tmp_path: Path) -> None:
+    lake = Lake(str(tmp_path))
+    assert lake.read(FUNDING_RATES).schema == pl.Schema(FUNDING_RATES.schema)
+    assert lake.version(FUNDING_RATES) is None
+    assert lake.newest(FUNDING_RATES) is None
+    assert lake.provenance(FUNDING_RATES) == "unknown"
+
+
+def test_writing_the_same_rows_again_changes_nothing_not_even_the_version(tmp_path: Path) -> None:
+    lake = Lake(str(tmp_path))
+    first = lake.upsert(FUNDING_RATES, settlements(10))
+    again = lake.upsert(FUNDING_RATES, settlements(10))
+    assert (first.inserted, first.version) == (10, 0)
+    assert (again.inserted, again.updated, again.unchanged, again.version) == (0, 0, 10, 0)
+
+
+def test_new_keys_are_inserted_changed_rows_replaced_and_the_old_version_stays_readable(tmp_path: Path) -> None:
+    lake = Lake(str(tmp_path))
+    lake.upsert(FUNDING_RATES, settlements(10))
+    outcome = lake.upsert(FUNDING_RATES, pl.concat([settlements(1, first=9, rate=0.0002), settlements(3, first=10)]))
+    assert (outcome.inserted, outcome.updated, outcome.unchanged) == (3, 1, 0)
+    assert lake.read(FUNDING_RATES).height == 13
+    assert lake.read(FUNDING_RATES)["funding_rate"][9] == 0.0002
+    assert lake.read(FUNDING_RATES, version=0)["funding_rate"][9] == 0.0001
+
+
+def test_one_bad_row_refuses_the_whole_write_and_names_the_row(tmp_path: Path) -> None:
+    lake = Lake(str(tmp_path))
+    bad = pl.concat([settlements(2), settlements(1, first=2, rate=0.5)])
+    with pytest.raises(ContractViolation, match=r"1 rows break rule 'rate within 10 %'.*2024, 1, 1, 16"):
+        lake.upsert(FUNDING_RATES, bad)
+    assert lake.version(FUNDING_RATES) is None
+
+
+@pytest.mark.parametrize(
+    ("spoil", "words"),
+    [
+        (lambda rows: rows.drop("funding_rate"), "columns missing"),
+        (lambda rows: rows.with_columns(extra=1), "unexpected"),
+        (lambda rows: rows.cast({"interval_hours": pl.Float64}), "dtypes"),
+        (lambda rows: rows.with_columns(funding_rate=pl.lit(None, dtype=pl.Float64)), "null values"),
+        (lambda rows: pl.concat([rows, rows]), "share a key"),
+        (lambda rows: rows.with_columns(provenance=pl.lit("hearsay")), "known provenance"),
+    ],
+)
+def test_rows_that_break_the_contract_are_refused_with_the_reason(tmp_path: Path, spoil, words: str) -> None:
+    with pytest.raises(ContractViolation, match=words):
+        Lake(str(tmp_path)).upsert(FUNDING_RATES, spoil(settlements(3)))
+
+
+def test_a_lake_never_mixes_data_of_two_origins(tmp_path: Path) -> None:
+    """Simulated rows beside real ones would let a model trained on a simulation look real."""
+    lake = Lake(str(tmp_path))
+    lake.upsert(FUNDING_RATES, settlements(3))
+    with pytest.raises(ProvenanceMismatch, match="another exchange"):
+        lake.upsert(FUNDING_RATES, settlements(3, first=3, provenance="simulated"))
+    assert lake.read(FUNDING_RATES).height == 3
+
+
+def test_two_writers_at_once_lose_nothing_and_duplicate_nothing(tmp_path: Path) -> None:
+    Lake(str(tmp_path)).upsert(FUNDING_RATES, settlements(5))
+
+    def write(offset: int) -> None:
+        for step in range(3):
+            Lake(str(tmp_path)).upsert(FUNDING_RATES, settlements(20, first=offset + step * 10))
+
+    with ThreadPoolExecutor(2) as pool:
+        list(pool.map(write, (0, 5)))
+    rows = Lake(str(tmp_path)).read(FUNDING_RATES)
+    assert rows.height == rows["funding_time"].n_unique() == 45
+
+
+def test_a_derived_table_is_current_only_under_the_definition_that_wrote_it(tmp_path: Path) -> None:
+    lake = Lake(str(tmp_path))
+    before = dataclasses.replace(FUNDING_RATES, definition="1")
+    after = dataclasses.replace(
+        FUNDING_RATES, definition="2", columns=(*FUNDING_RATES.columns, Column("extra", pl.Float64, "share", "New."))
+    )
+    lake.replace(before, settlements(3))
+    assert lake.is_current(before)
+    assert not lake.is_current(after)
+    lake.replace(after, settlements(2).with_columns(extra=pl.lit(1.0)))
+    assert lake.is_current(after)
+    assert lake.read(after).height == 2
+
+
+def test_reading_filters_and_selects_and_keeps_the_order_of_the_key(tmp_path: Path) -> None:
+    lake = Lake(str(tmp_path))
+    lake.upsert(FUNDING_RATES, pl.concat([settlements(4, symbol="BTCUSDT"), settlements(4)]).reverse())
+    rows = lake.read(
+        FUNDING_RATES,
+        where=(pl.col("symbol") == "ETHUSDT") & (pl.col("funding_time") > pl.lit(START, INSTANT)),
+        columns=["funding_time"],
+    )
+    assert rows["funding_time"].to_list() == [START + timedelta(hours=8 * n) for n in (1, 2, 3)]
+    assert lake.newest(FUNDING_RATES) == START + timedelta(hours=24)

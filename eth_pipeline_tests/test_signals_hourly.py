@@ -1,0 +1,170 @@
+"""One hour's record: what acts, what holds, and that shadow mode changes nothing."""
+
+from datetime import timedelta
+from typing import Any, get_args
+
+import pytest
+
+from eth_pipeline.contracts.signal import Action, Reason, ReasonCode, SignalState, record_from_json
+from eth_pipeline.settings import Phase, SignalSettings
+from eth_pipeline.signals.consensus import build_consensus
+from eth_pipeline.signals.decision import KEEP_SHARE, combine
+from eth_pipeline.signals.gate import MlAvailability
+from eth_pipeline.signals.hourly import failed_record, missed_record
+from eth_pipeline.signals.policy import POLICY, judge
+from eth_pipeline_tests.decision_samples import (
+    HOUR,
+    MODEL,
+    NOON,
+    ORIGIN,
+    forecast,
+    sample_settings,
+    score,
+    signal,
+)
+
+SETTINGS = sample_settings()
+SHADOW = sample_settings(signals=SignalSettings(shadow_mode=True))
+ANSWERED = MlAvailability(True, None, "version 7 answered")
+UP, DOWN, UNSURE = forecast(0.6, 0.6, 0.6), forecast(0.4, 0.4, 0.4), forecast(0.5, 0.5, 0.5)
+STRONG, WEAK = 60.0, 2.0
+
+
+def _with(answer: Any, **changes: Any) -> dict[str, Any]:
+    return {"ml": ANSWERED, "forecast": answer, "model": MODEL, **changes}
+
+
+@pytest.mark.parametrize(
+    ("net", "answer", "action"),
+    [
+        (STRONG, UP, Action.LONG),
+        (-STRONG, DOWN, Action.SHORT),
+        (STRONG, DOWN, Action.HOLD),
+        (WEAK, UP, Action.LONG),
+        (WEAK, UNSURE, Action.HOLD),
+        (WEAK, forecast(0.6, 0.5, 0.5), Action.HOLD),
+        (-STRONG, forecast(0.5, 0.5, 0.44), Action.SHORT),
+    ],
+)
+def test_consensus_and_forecast_are_weighed_together(net: float, answer: Any, action: Action) -> None:
+    assert signal(SETTINGS, net=net, **_with(answer)).action is action
+
+
+def test_a_probability_at_its_threshold_does_not_vote() -> None:
+    assert signal(SETTINGS, net=WEAK, **_with(forecast(0.55, 0.55, 0.55))).ml.ml_direction is Action.HOLD
+    assert signal(SETTINGS, net=WEAK, **_with(forecast(0.551, 0.551, 0.551))).ml.ml_direction is Action.LONG
+
+
+def test_the_size_grows_with_the_score_up_to_the_largest_share() -> None:
+    full, less = signal(SETTINGS, net=STRONG), signal(SETTINGS, net=12.0)
+    assert full.position_share == SETTINGS.account.max_single_share
+    assert less.position_share == pytest.approx(0.2 * less.consensus_strength / 100)
+    assert signal(SETTINGS, net=WEAK).position_share == 0
+
+
+@pytest.mark.parametrize("phase", get_args(Phase))
+@pytest.mark.parametrize("code", ReasonCode)
+def test_a_blocked_hour_holds_and_a_degraded_one_may_act(code: ReasonCode, phase: Phase) -> None:
+    settings = sample_settings(phase=phase)
+    verdict = judge([Reason(code=code, subject="x", detail="y")], phase=phase)
+    record = signal(settings, verdict=verdict)
+    assert record.state is POLICY[code][phase]
+    if record.state is SignalState.BLOCKED:
+        assert (record.action, record.position_share, record.allow_open) == (Action.HOLD, 0, False)
+    else:
+        assert (record.action, record.allow_open) == (Action.LONG, True)
+    assert record.allow_close
+    assert code.value in record.gating_reason
+
+
+@pytest.mark.parametrize("net", [STRONG, WEAK, -STRONG])
+@pytest.mark.parametrize("answer", [UP, DOWN, UNSURE, forecast(0.99, 0.5, 0.5)])
+def test_shadow_mode_changes_nothing_but_the_ml_fields(net: float, answer: Any) -> None:
+    """Shadow mode of the reviewed system changed the size."""
+    silent = signal(SHADOW, net=net)
+    shadowed = signal(SHADOW, net=net, **_with(answer))
+    assert shadowed.ml.ml_shadow
+    assert shadowed.ml.ml_prob_up_5h == answer.probabilities[5]
+    ignored = {"ml", "model_version"}
+    assert shadowed.model_dump(exclude=ignored) == silent.model_dump(exclude=ignored)
+    base_alone = sample_settings(signals=SignalSettings(ml_weight=0.0))
+    assert shadowed.model_dump(exclude=ignored) == signal(base_alone, net=net).model_dump(exclude=ignored)
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [forecast(0.985, 0.5, 0.5), forecast(0.5, 0.5, 0.01), forecast(0.6, 0.6, 0.6, out_of_bounds_share=0.3)],
+)
+def test_a_forecast_too_good_to_believe_takes_no_part_and_degrades(answer: Any) -> None:
+    record = signal(SETTINGS, **_with(answer))
+    assert record.action is signal(SETTINGS).action
+    assert (record.state, record.reasons[-1].code) == (SignalState.DEGRADED, ReasonCode.ML_UNAVAILABLE)
+    assert not record.ml.ml_available
+    assert record.ml.ml_prob_up_24h == answer.probabilities[24]
+    live = signal(sample_settings(phase="live"), **_with(answer))
+    assert (live.state, live.action) == (SignalState.BLOCKED, Action.HOLD)
+
+
+def test_an_extreme_probability_at_the_edge_is_still_believed() -> None:
+    assert signal(SETTINGS, **_with(forecast(0.98, 0.98, 0.98))).ml.ml_available
+
+
+def test_a_held_direction_is_kept_at_half_the_strength() -> None:
+    weak = 0.4 * KEEP_SHARE + 0.01
+    assert combine(weak, None, settings=SETTINGS, held_share=None).action is Action.HOLD
+    assert combine(weak, None, settings=SETTINGS, held_share=0.1).action is Action.LONG
+    assert combine(weak, None, settings=SETTINGS, held_share=-0.1).action is Action.HOLD
+    assert combine(0.4 * KEEP_SHARE - 0.01, None, settings=SETTINGS, held_share=0.1).action is Action.HOLD
+
+
+def test_a_thin_consensus_has_no_say() -> None:
+    thin = build_consensus((score("24h", 90.0),), settings=SETTINGS.signals)
+    record = signal(SETTINGS, snapshot=thin)
+    assert (record.action, record.consensus_strength) == (Action.HOLD, 100)
+
+
+def test_every_ml_field_is_recorded_and_a_missing_model_says_why() -> None:
+    """No ml field reached any of the reviewed system's last 100 signals."""
+    record = signal(SETTINGS, **_with(forecast(0.61, 0.52, 0.43)))
+    assert (record.ml.ml_prob_up_5h, record.ml.ml_prob_up_12h, record.ml.ml_prob_up_24h) == (0.61, 0.52, 0.43)
+    assert (record.ml.ml_lgb_prob, record.ml.ml_version, record.ml.ml_fingerprint) == (0.61, "7", "f1nger")
+    assert (record.ml.ml_direction, record.ml.ml_confidence) == (Action.HOLD, 0)
+    assert record.model_version == "7"
+    without = signal(SETTINGS, ml=MlAvailability(False, ReasonCode.BUNDLE_ABSENT, "no bundle was promoted"))
+    assert (without.ml.ml_available, without.ml.ml_error) == (False, "no bundle was promoted")
+    assert {name for name in record.flat() if name.startswith("ml_")} == set(type(record.ml).model_fields)
+
+
+def test_availability_and_forecast_must_not_contradict_each_other() -> None:
+    with pytest.raises(ValueError, match="three together"):
+        signal(SETTINGS, ml=ANSWERED)
+    with pytest.raises(ValueError, match="three together"):
+        signal(SETTINGS, forecast=UP, model=MODEL)
+
+
+def test_only_full_hours_are_decided() -> None:
+    with pytest.raises(ValueError, match="full hour"):
+        signal(SETTINGS, NOON + timedelta(seconds=1))
+
+
+def test_a_record_survives_its_own_text() -> None:
+    import json
+
+    record = signal(SETTINGS, held_share=0.1, **_with(UP))
+    assert record_from_json(json.dumps(record.flat())) == record
+
+
+@pytest.mark.parametrize("phase", get_args(Phase))
+def test_missed_and_failed_hours_are_blocked_records(phase: Phase) -> None:
+    settings = sample_settings(phase=phase)
+    missed = missed_record(settings=settings, decision_time=NOON, emitted_at=NOON + HOUR, **ORIGIN)
+    failed = failed_record(settings=settings, decision_time=NOON, emitted_at=NOON, detail="features: boom", **ORIGIN)
+    for record, code in ((missed, ReasonCode.HOUR_MISSED), (failed, ReasonCode.RUN_FAILED)):
+        assert [reason.code for reason in record.reasons] == [code]
+        assert (record.state, record.action, record.position_share) == (SignalState.BLOCKED, Action.HOLD, 0)
+        assert (record.allow_open, record.allow_close, record.phase) == (False, True, phase)
+
+
+def test_an_hour_that_is_not_over_was_not_missed() -> None:
+    with pytest.raises(ValueError, match="not over"):
+        missed_record(settings=SETTINGS, decision_time=NOON, emitted_at=NOON + HOUR - timedelta(seconds=1), **ORIGIN)
