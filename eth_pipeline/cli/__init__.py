@@ -27,8 +27,8 @@ app.command("manifest")(inspect.manifest)
 _HOME = Path(".eth_pipeline")
 
 
-@app.command()
-def demo(
+@app.command("demo")
+def demo_command(
     home: Annotated[Path, typer.Option(help="Folder for everything the demo writes.")] = _HOME / "demo",
     replay: Annotated[Path | None, typer.Option(help="Folder of parquet recordings instead of synthetic data.")] = None,
     as_of: Annotated[str | None, typer.Option(help="Virtual exchange time, for example 2025-06-29T12:00:00Z.")] = None,
@@ -44,8 +44,8 @@ def demo(
         run_demo(plan)
 
 
-@app.command()
-def up(
+@app.command("up")
+def up_command(
     home: Annotated[Path | None, typer.Option(help="Home to serve; a demo home brings its exchange along.")] = None,
     port: Annotated[int, typer.Option(help="Port of the Dagster UI, on loopback.")] = 3000,
     mlflow_port: Annotated[int, typer.Option(help="Port of MLflow, on loopback.")] = 5000,

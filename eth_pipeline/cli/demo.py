@@ -17,6 +17,7 @@ from eth_pipeline.cli.market import MarketPlan
 from eth_pipeline.cli.processes import ProcessGroup, answers, free_port
 from eth_pipeline.cli.tables import decision_table, evaluation_table, signal_table
 from eth_pipeline.contracts.artifact import DECISION, PromotionDecision
+from eth_pipeline.contracts.clock import iso
 from eth_pipeline.contracts.signal import SignalRecord
 from eth_pipeline.defs.instance import open_instance
 from eth_pipeline.errors import NeedsHuman
@@ -72,17 +73,15 @@ def run_demo(plan: DemoPlan) -> None:
 
 
 def _show_runs(settings: Settings, plan: DemoPlan) -> None:
-    from eth_pipeline.definitions import defs
-    from eth_pipeline.defs.jobs import HOURLY_ASSETS, TRAINING_ASSETS
-    from eth_pipeline.contracts.tables import STREAMS
     from eth_pipeline.cli.signals import newest_record
+    from eth_pipeline.contracts.tables import STREAMS
+    from eth_pipeline.definitions import defs
     from eth_pipeline.defs.assets.models import newest_candidate
+    from eth_pipeline.defs.jobs import HOURLY_ASSETS, TRAINING_ASSETS
     from eth_pipeline.registry.verification import read_report
 
     kind = "recorded" if plan.market.replay else "synthetic"
-    out.print(
-        f"[bold]eth_pipeline demo[/]: {kind} market as of {plan.market.as_of:%Y-%m-%d %H:%M} UTC, home {_short(plan.home)}"
-    )
+    out.print(f"[bold]eth_pipeline demo[/]: {kind} market as of {iso(plan.market.as_of)}, home {_short(plan.home)}")
     with open_instance(settings) as instance:
         run = _Runner(instance=instance, definitions=defs)
         run("ingest from the exchange", list(STREAMS))
@@ -113,15 +112,15 @@ class _Runner:
     definitions: dg.Definitions
 
     def __call__(self, title: str, assets: list[str], *, rebuild: bool | None = None) -> None:
-        job = self.definitions.get_implicit_global_asset_job_def().get_subset(
+        job = self.definitions.resolve_implicit_global_asset_job_def().get_subset(
             asset_selection={dg.AssetKey(name) for name in assets}
         )
-        config: dict[str, object] = {"loggers": {"console": {"config": {"log_level": "ERROR"}}}}
+        config: dict[str, object] = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
         if rebuild is not None:
             config["ops"] = {"features": {"config": {"rebuild": rebuild}}}
         run_id = dg._core.utils.make_new_run_id()
         with _bar() as progress:
-            task = progress.add_task(title, total=len(assets))
+            task = progress.add_task(title, total=len(job.all_node_defs))
 
             def on_event(entry: dg.EventLogEntry) -> None:
                 event = entry.dagster_event

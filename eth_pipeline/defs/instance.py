@@ -27,7 +27,9 @@ class InstanceStorage(DagsterSqliteStorage):
 
     @classmethod
     def from_config_value(  # type: ignore[override]  # PostgreSQL's class is a sibling, as Dagster's own is
-        cls, inst_data: ConfigurableClassData, config_value: dict[str, Any]  # noqa: ARG003  # Dagster passes it by name
+        cls,
+        inst_data: ConfigurableClassData,
+        config_value: dict[str, Any],  # noqa: ARG003  # Dagster passes it by name
     ) -> DagsterStorage:
         """The storage that the settings ask for.
 

@@ -10,10 +10,12 @@ published sha256 equals the kept one is not fetched again, and a replaced one st
 import hashlib
 import io
 import json
+import tempfile
 import zipfile
 import zlib
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -170,8 +172,9 @@ class Archive:
         path.parent.mkdir(parents=True, exist_ok=True)
         if path.exists() and note.exists():
             old = json.loads(note.read_text())["sha256"][:12]
-            path.replace(path.with_name(f"{path.stem}.{old}.zip"))
-            note.replace(path.with_name(f"{path.stem}.{old}.json"))
+            with suppress(FileNotFoundError):  # another process keeps the same file just now
+                path.replace(path.with_name(f"{path.stem}.{old}.zip"))
+                note.replace(path.with_name(f"{path.stem}.{old}.json"))
         # The note goes last: without it, or with another sha256 in it, the file is fetched again.
         _write(path, content)
         _write(note, json.dumps({"key": file.key, "sha256": sha256, "last_modified": last_modified}).encode())
@@ -208,6 +211,6 @@ def _only_member(content: bytes, file: ArchiveFile) -> bytes:
 
 def _write(path: Path, content: bytes) -> None:
     """Replace `path` in one step; a reader sees the old bytes or the new ones."""
-    partial = path.with_name(f".{path.name}.partial")
-    partial.write_bytes(content)
-    partial.replace(path)
+    with tempfile.NamedTemporaryFile(dir=path.parent, prefix=f".{path.name}.", delete=False) as partial:
+        partial.write(content)
+    Path(partial.name).replace(path)

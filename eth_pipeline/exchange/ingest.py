@@ -113,6 +113,7 @@ class _Ingestion:
         self._problems: list[str] = []
         self._archive_failure: RetryLater | RegionRestricted | None = None
         self._api_failure: RetryLater | RegionRestricted | None = None
+        self._failed_range_first = now
 
     def run(self) -> IngestResult:
         sent_before = self._transport.requests_sent
@@ -121,14 +122,19 @@ class _Ingestion:
         self._from_archive(whole_files(self._stream, self._series.symbol, self._holes(), now=self._now))
         self._from_api()
         self._repair()
-        if isinstance(self._api_failure, RetryLater) and (left := self._reachable_holes()):
-            self._series.drop_after(left[0].first)
+        if isinstance(self._api_failure, RetryLater):
+            self._series.drop_from(self._first_unasked())
         written = self._series.write()
         if self._archive_failure is None and self._api_failure is None:
             newest = self._series.times.max()
             settled = [hole for hole in self._series.holes() if isinstance(newest, datetime) and hole.last < newest]
             self._absent.remember(settled, now=self._now)
         return self._result(self._outcome(), written, requests=self._transport.requests_sent - sent_before)
+
+    def _first_unasked(self) -> datetime:
+        """First instant that REST still owes: holes before it were answered, with nothing."""
+        left = [hole for hole in self._reachable_holes() if hole.last >= self._failed_range_first]
+        return max(left[0].first, self._failed_range_first) if left else self._now
 
     def _holes(self) -> list[Hole]:
         """What is missing and worth asking for."""
@@ -184,6 +190,7 @@ class _Ingestion:
         newest = self._series.newest_stored
         try:
             for hole in ranges:
+                self._failed_range_first = hole.first
                 overlap = self._stream.overlap_rows if newest is not None and hole.first > newest else 0
                 first = hole.first - overlap * self._stream.step
                 for page in fetch_pages(
@@ -197,11 +204,10 @@ class _Ingestion:
     def _outcome(self) -> Outcome:
         if isinstance(self._api_failure, RegionRestricted):
             return "restricted"
-        if self._api_failure is not None:
-            return "unavailable"
-        if self._archive_failure is not None and self._holes():
-            return "restricted" if isinstance(self._archive_failure, RegionRestricted) else "unavailable"
-        return "fetched"
+        failure = self._api_failure or self._archive_failure
+        if failure is None or not self._holes():  # the other door had it all
+            return "fetched"
+        return "restricted" if isinstance(failure, RegionRestricted) else "unavailable"
 
     def _result(self, outcome: Outcome, written: Upsert, *, requests: int) -> IngestResult:
         failure = self._api_failure or self._archive_failure

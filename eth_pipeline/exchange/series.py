@@ -43,9 +43,8 @@ class Series:
     @property
     def name(self) -> str:
         """`klines/ETHUSDT/15m`."""
-        return "/".join(
-            [self.stream.contract.name, self.symbol, *([self.stream.interval] if self.stream.interval else [])]
-        )
+        interval = [] if self.stream.interval is None else [self.stream.interval]
+        return "/".join([self.stream.contract.name, self.symbol, *interval])
 
     @property
     def times(self) -> pl.Series:
@@ -102,8 +101,8 @@ class Series:
         self.new = pl.concat([self.new, fresh])
         self.bad = pl.concat([self.bad, bad], how="diagonal").unique(contract.key, keep="last", maintain_order=True)
 
-    def drop_after(self, instant: datetime) -> None:
-        """Forget new rows later than `instant`: a door failed there, and what is written must be contiguous."""
+    def drop_from(self, instant: datetime) -> None:
+        """Forget new rows at or after `instant`: a door failed there, and what is written must be contiguous."""
         self.new = self.new.filter(pl.col(self.stream.time_column) < instant)
 
     def write(self) -> Upsert:

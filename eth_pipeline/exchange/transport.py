@@ -76,6 +76,10 @@ class Transport:
         state_path: the SQLite file all processes of this host share.
         clock: wall clock of budgets, bans and breakers.
 
+    Attributes:
+        requests_sent: requests of this object so far, tries included.
+        state: what this host remembers between processes.
+
     Raises:
         SettingsInvalid: the three URLs belong to different exchanges.
     """

@@ -23,6 +23,7 @@ from eth_pipeline.models.forecaster import OnnxModel
 from eth_pipeline.models.onnx_export import export_trees
 
 _SEED_STEP = 1_000
+_ONE_THREAD_BELOW_ROWS = 10_000
 
 
 @dataclass(frozen=True)
@@ -40,7 +41,7 @@ class BoostingParameters:
         l2: L2 penalty on leaf values.
         max_bins: histogram bins per feature.
         members: boosters that differ in their seed and are averaged in logits; costs that many times.
-        threads: training threads; with `deterministic` the result does not depend on it.
+        threads: training threads at most; small fits use one, the result does not depend on it.
     """
 
     leaves: int = 15
@@ -51,12 +52,12 @@ class BoostingParameters:
     min_rounds: int = 100
     patience_rounds: int = 50
     l2: float = 1.0
-    max_bins: int = 255
+    max_bins: int = 63
     members: int = 1
     threads: int = 2
 
-    def native(self, *, seed: int) -> dict[str, Any]:
-        """LightGBM's own names."""
+    def native(self, *, seed: int, rows: int) -> dict[str, Any]:
+        """LightGBM's own names, for a fit on `rows` rows."""
         return {
             "objective": "binary",
             "metric": "binary_logloss",
@@ -69,7 +70,7 @@ class BoostingParameters:
             "feature_pre_filter": False,
             "deterministic": True,
             "force_row_wise": True,
-            "num_threads": self.threads,
+            "num_threads": 1 if rows < _ONE_THREAD_BELOW_ROWS else self.threads,
             "seed": seed,
             "verbosity": -1,
         }
@@ -92,7 +93,7 @@ class Boosting:
 
     def fit(self, data: TrainingSet, folds: Mapping[int, Fold], *, seed: int) -> "FittedBoosting":
         """Boost on `train`, keep the round with the best log loss on `validation`, first member only."""
-        binned = _Binned(data, {h: fold.learn for h, fold in folds.items()}, self.parameters.native(seed=seed))
+        binned = _Binned(data, {h: fold.learn for h, fold in folds.items()}, self.parameters, seed=seed)
         members: dict[int, tuple[Any, ...]] = {}
         rounds: dict[int, int] = {}
         for horizon, fold in folds.items():
@@ -106,7 +107,7 @@ class Boosting:
         self, data: TrainingSet, rows: Mapping[int, Rows], *, effort: Mapping[int, int], seed: int
     ) -> "FittedBoosting":
         """Boost on `rows` for `effort` rounds."""
-        binned = _Binned(data, rows, self.parameters.native(seed=seed))
+        binned = _Binned(data, rows, self.parameters, seed=seed)
         members: dict[int, tuple[Any, ...]] = {}
         for horizon, used in rows.items():
             train = binned.subset(used, horizon)
@@ -125,7 +126,7 @@ class Boosting:
     def _boost(self, train: Any, rounds: int, *, seed: int) -> Any:
         from lightgbm import Booster
 
-        booster = Booster(self.parameters.native(seed=seed), train_set=train)
+        booster = Booster(self.parameters.native(seed=seed, rows=train.num_data()), train_set=train)
         for _ in range(rounds):
             booster.update()
         return booster
@@ -194,12 +195,15 @@ class FittedBoosting:
 class _Binned:
     """The union of all horizons' rows, binned once; bin edges come from learnable rows' features only."""
 
-    def __init__(self, data: TrainingSet, rows: Mapping[int, Rows], native: dict[str, Any]) -> None:
+    def __init__(
+        self, data: TrainingSet, rows: Mapping[int, Rows], parameters: BoostingParameters, *, seed: int
+    ) -> None:
         from lightgbm import Dataset
 
         self._data = data
         self._rows = np.unique(np.concatenate(list(rows.values())))
         matrix = data.features[self._rows]
+        native = parameters.native(seed=seed, rows=len(matrix))
         self._dataset = Dataset(matrix, label=np.zeros(len(matrix)), params=native, free_raw_data=True).construct()
 
     def subset(self, rows: Rows, horizon_hours: int) -> Any:

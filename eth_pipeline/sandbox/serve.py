@@ -32,5 +32,6 @@ def serve(
 
     Raises:
         SettingsInvalid: the port is taken.
+        KeyboardInterrupt: after a clean stop by Ctrl-C.
     """
     Sandbox(market, now=now, port=port, clock_speed=clock_speed, limits=limits).serve_forever(announce)

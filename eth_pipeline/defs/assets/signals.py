@@ -43,7 +43,7 @@ def consensus(pipeline: Pipeline) -> dg.MaterializeResult:
         data_version=dg.DataVersion(str(version)),
         metadata={
             "decision_time": iso(moment.decision_time),
-            "direction": snapshot.direction,
+            "direction": str(snapshot.direction),
             "strength": snapshot.strength,
             "coverage": snapshot.coverage,
             "timeframes": markdown_table(("timeframe", "closed at", "buy", "sell"), scores),
@@ -108,7 +108,7 @@ def gate_verdict(pipeline: Pipeline) -> dg.MaterializeResult:
     return dg.MaterializeResult(
         metadata={
             "decision_time": iso(moment.decision_time),
-            "state": verdict.state,
+            "state": str(verdict.state),
             "allow_open": verdict.allow_open,
             "reasons": reasons_table(verdict.reasons),
             "freshness": freshness_table(evidence.freshness),

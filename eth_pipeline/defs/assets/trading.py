@@ -145,8 +145,8 @@ def _outcome(
 def _signal_metadata(record: SignalRecord, *, recorded: int) -> dict[str, dg.MetadataValue | str | float | int]:
     return {
         "decision_time": iso(record.decision_time),
-        "state": record.state,
-        "action": record.action,
+        "state": str(record.state),
+        "action": str(record.action),
         "position_share": record.position_share,
         "reasons": reasons_table(record.reasons),
         "freshness": freshness_table(record.freshness),
