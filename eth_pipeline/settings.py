@@ -108,7 +108,9 @@ class GateSettings(_Section):
     min_coverage_mean: float = Field(0.90, description="Mean share of non-missing feature values.")
     min_coverage_core: float = Field(0.80, description="Smallest coverage among the features the model uses most.")
     max_calibration_error: float = Field(0.03, description="Expected calibration error, 5 h, ten bins.")
-    max_champion_loss: float = Field(0.0, description="Lower bound of paired AUC difference to the champion.")
+    max_champion_loss: float = Field(
+        0.005, ge=0, description="Non-inferiority margin: the paired AUC difference's lower bound stays above -this."
+    )
     stacking_min_samples: int = Field(20000, description="Rows needed before stacking may be considered.")
     bundle_valid_days: int = Field(45, gt=0, description="A promoted bundle expires after this many days.")
 

@@ -254,7 +254,7 @@ def test_rows_after_a_hole_that_a_failing_door_left_are_not_written(pipeline: Pi
 
 
 def test_a_gap_that_rest_answered_costs_nothing_when_rest_fails_later(make: Callable[..., Pipeline]) -> None:
-    """The old gap (weight 1) and a page of the tail (2) are answered, the next is over the budget: all that came stays."""
+    """Answered: the old gap (weight 1) and a page of the tail (2). The next is over the budget; all that came stays."""
     pipeline = make(weight_limit_per_minute=4, weight_reserve_share=0.0)
     hole = datetime(2025, 2, 11, 3, 45, tzinfo=UTC)
     pipeline.sandbox.faults.switch_on("gap", since=hole, until=hole + HOUR)

@@ -15,7 +15,9 @@ from eth_pipeline.lake import Lake
 START = datetime(2024, 1, 1, tzinfo=UTC)
 
 
-def settlements(count: int, *, first: int = 0, rate: float = 0.0001, symbol: str = "ETHUSDT", provenance: str = "replay"):
+def settlements(
+    count: int, *, first: int = 0, rate: float = 0.0001, symbol: str = "ETHUSDT", provenance: str = "replay"
+):
     times = [START + timedelta(hours=8 * (first + n)) for n in range(count)]
     return pl.DataFrame(
         {

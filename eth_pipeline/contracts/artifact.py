@@ -17,8 +17,10 @@ import json
 from datetime import datetime
 from typing import Literal
 
+import polars as pl
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
 
+from eth_pipeline.contracts.tables import INSTANT, Column, TableContract
 from eth_pipeline.settings import Phase
 
 RUNTIME_CONTRACT = "runtime_contract.json"
@@ -29,6 +31,25 @@ SIGNATURE = "model.sig"
 MODELS = "models"
 
 Provenance = Literal["binance", "replay", "simulated"]
+
+
+OOF_FORECASTS = TableContract(
+    name="oof_forecasts",
+    row_is="one out-of-fold forecast of one candidate for one horizon of one hour; nothing here taught that model",
+    key=("fingerprint", "horizon_hours", "decision_time"),
+    columns=(
+        Column("fingerprint", pl.String, "sha256", "The candidate's bundle."),
+        Column("horizon_hours", pl.Int32, "hours", "Forecast horizon."),
+        Column("decision_time", INSTANT, "instant, UTC", "The full hour."),
+        Column("fold", pl.Int32, "count", "Walk-forward window."),
+        Column("probability", pl.Float64, "probability", "Calibrated probability of up."),
+        Column("up", pl.Int8, "flag", "1 if the return was positive.", nullable=True),
+        Column("forward_return", pl.Float64, "log return", "Mark price, entered at the next bar.", nullable=True),
+    ),
+    partition_by=("fingerprint",),
+    newest_by="decision_time",
+)
+"""Kept so that a later candidate can be compared with this one on the same rows."""
 
 
 class _Frozen(BaseModel):

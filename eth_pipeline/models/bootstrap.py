@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from eth_pipeline.models.dataset import Floats, Mask, Matrix, Times
-from eth_pipeline.models.metrics import BPS, tails
+from eth_pipeline.models.metrics import BPS, simple_return, tails
 from eth_pipeline.models.report import Estimate
 
 MIN_ROWS = 100
@@ -81,8 +81,8 @@ class WeeklyResamples:
     def decile_spread_bps(self, score: Floats, forward_return: Floats) -> Floats:
         """Top minus bottom decile of every resample in bps, [samples]; members as in the full sample."""
         bottom, top = tails(score)
-        high = self.where(top).mean(forward_return[top])
-        return (high - self.where(bottom).mean(forward_return[bottom])) * BPS
+        gained = simple_return(forward_return)
+        return (self.where(top).mean(gained[top]) - self.where(bottom).mean(gained[bottom])) * BPS
 
     def estimate(self, value: float, drawn: Floats, *, share: float = 0.95) -> Estimate:
         """`value` with its percentile interval; nulls below 100 rows, no interval below 8 weeks."""

@@ -31,8 +31,8 @@ class HorizonTarget:
 
     Attributes:
         up: float32, 1 where the forward return was positive, 0 where not, NaN where unknown.
-        forward_return: float64, share, entered at the decision; NaN where unknown.
-        late_return: float64, share, entered one hour after the decision; NaN where unknown.
+        forward_return: float64, log return, entered at the decision; NaN where unknown.
+        late_return: float64, log return, entered one hour after the decision; NaN where unknown.
         label_end: datetime64[us], the last instant the label needed; NaT where unknown.
     """
 

@@ -3,7 +3,8 @@
 Belongs here: pure functions of scores and outcomes. Does not belong: their uncertainty (`models.bootstrap`),
 which rows they may see (`models.folds`), whether they are good enough (`registry.gates`).
 
-Everywhere: `up` is 1.0 or 0.0 [rows] without NaN, `score` and `probability` are [rows], returns are shares.
+Everywhere: `up` is 1.0 or 0.0 [rows] without NaN, `score` and `probability` are [rows], returns are log returns;
+what is said in bps is money and therefore their simple return.
 """
 
 import numpy as np
@@ -48,6 +49,12 @@ def calibration_error(probability: Floats, up: Matrix | Floats, *, bins: int = 1
     return float(np.abs(gap).sum() / len(probability))
 
 
+def simple_return(log_return: Floats) -> Floats:
+    """Share gained by one unit held long; a mean of log returns would flatter shorts by half the variance."""
+    found: Floats = np.expm1(log_return)
+    return found
+
+
 def tails(score: Floats, *, share: float = 0.1) -> tuple[Mask, Mask]:
     """Members of the bottom and of the top `share` of the scores; ties at the edge belong to neither."""
     low, high = np.quantile(score, [share, 1 - share])
@@ -55,11 +62,12 @@ def tails(score: Floats, *, share: float = 0.1) -> tuple[Mask, Mask]:
 
 
 def decile_spread_bps(score: Floats, forward_return: Floats) -> float:
-    """Mean forward return of the top decile minus that of the bottom decile; NaN where one is empty."""
+    """Mean simple return of the top decile minus that of the bottom decile; NaN where one is empty."""
     bottom, top = tails(score)
     if not bottom.any() or not top.any():
         return float("nan")
-    return float((forward_return[top].mean() - forward_return[bottom].mean()) * BPS)
+    gained = simple_return(forward_return)
+    return float((gained[top].mean() - gained[bottom].mean()) * BPS)
 
 
 def net_bps(position: Floats, forward_return: Floats, *, round_trip_cost_bps: float) -> Floats:
@@ -69,7 +77,7 @@ def net_bps(position: Floats, forward_return: Floats, *, round_trip_cost_bps: fl
     of a decision, not the path of an account.
     """
     acts = position != 0
-    earned: Floats = position[acts] * forward_return[acts] * BPS - round_trip_cost_bps
+    earned: Floats = position[acts] * simple_return(forward_return[acts]) * BPS - round_trip_cost_bps
     return earned
 
 

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from eth_pipeline.models.dataset import Floats
-from eth_pipeline.models.metrics import BPS
+from eth_pipeline.models.metrics import BPS, simple_return
 
 NEVER_LONG = 1.01
 NEVER_SHORT = -0.01
@@ -41,14 +41,15 @@ def choose_thresholds(
 
     Args:
         probability: calibrated, [rows], of rows whose labels had ended before the thresholds are used.
-        forward_return: what followed, [rows], shares.
+        forward_return: what followed, [rows], log returns.
         horizon_hours: label length in rows of one hour.
         round_trip_cost_bps: fees and slippage a trade must earn first.
     """
     cost = round_trip_cost_bps / BPS
     needed = MIN_INDEPENDENT_ROWS * horizon_hours
-    high = _edge(probability, forward_return, horizon_hours=horizon_hours, cost=cost, needed=needed)
-    low = _edge(-probability, -forward_return, horizon_hours=horizon_hours, cost=cost, needed=needed)
+    gained = simple_return(forward_return)
+    high = _edge(probability, gained, horizon_hours=horizon_hours, cost=cost, needed=needed)
+    low = _edge(-probability, -gained, horizon_hours=horizon_hours, cost=cost, needed=needed)
     return Thresholds(NEVER_LONG if high is None else high, NEVER_SHORT if low is None else -low)
 
 

@@ -20,7 +20,7 @@ from typing import NamedTuple, Unpack
 
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, ValidationError
 
-from eth_pipeline.errors import BundleRefused, DecisionRefused, HashMismatch
+from eth_pipeline.errors import BundleAbsent, BundleRefused, DecisionRefused, HashMismatch
 from eth_pipeline.registry.atomic import exclusive, replace_text
 from eth_pipeline.registry.mlflow_store import PRODUCTION, RegisteredVersion, RegistryStore
 from eth_pipeline.registry.verification import FINGERPRINT, Expectations, VerifiedBundle, verify_bundle
@@ -58,7 +58,7 @@ def materialize_production(store: RegistryStore, *, home: Path, **expected: Unpa
     """
     registered = store.production()
     if registered is None:
-        raise BundleRefused(
+        raise BundleAbsent(
             f"No version of {store.model_name} has the alias `{PRODUCTION}`. Promote a candidate; until then signals "
             "run without a model."
         )
@@ -75,7 +75,7 @@ def current_bundle(*, home: Path, **expected: Unpack[Expectations]) -> CurrentBu
     """
     found = pointer(home)
     if found is None:
-        raise BundleRefused(
+        raise BundleAbsent(
             f"no production bundle on this host: {home / 'production' / CURRENT} does not exist. Promote a candidate "
             "and materialize `production_bundle`."
         )

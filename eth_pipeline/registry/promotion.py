@@ -10,7 +10,10 @@ from datetime import datetime
 from pathlib import Path
 
 from eth_pipeline.contracts.artifact import PromotionDecision
+from eth_pipeline.lake import Lake
+from eth_pipeline.models.report import Estimate
 from eth_pipeline.registry.bundle import attach_decision
+from eth_pipeline.registry.champion import compare
 from eth_pipeline.registry.decision import decide
 from eth_pipeline.registry.mlflow_store import RegistryStore
 from eth_pipeline.registry.promotion_log import PromotionLog
@@ -20,7 +23,7 @@ from eth_pipeline.settings import Settings
 
 
 def promote_candidate(
-    folder: Path, *, store: RegistryStore, settings: Settings, now: datetime, run_id: str
+    folder: Path, *, store: RegistryStore, lake: Lake, settings: Settings, now: datetime, run_id: str
 ) -> tuple[PromotionDecision, str]:
     """Decide about the bundle in `folder` and carry the decision out; returns it with the registry version.
 
@@ -30,14 +33,15 @@ def promote_candidate(
     """
     _ensure_keys(settings)
     report = read_report(folder)
-    champion = store.production()
+    candidate, production = fingerprint(folder), store.production()
+    champion = production.fingerprint if production else None
     decision = decide(
         report,
         phase=settings.phase,
         settings=settings.gates,
-        candidate_fingerprint=fingerprint(folder),
-        champion_fingerprint=champion.fingerprint if champion else None,
-        champion_comparison=None,
+        candidate_fingerprint=candidate,
+        champion_fingerprint=champion,
+        champion_comparison=_comparison(lake, settings, candidate=candidate, champion=champion),
         decided_at=now,
     )
     attach_decision(folder, decision, private_key=settings.private_key_path)
@@ -53,6 +57,19 @@ def promote_candidate(
     if decision.promoted:
         store.promote(version.version)
     return decision, version.version
+
+
+def _comparison(lake: Lake, settings: Settings, *, candidate: str, champion: str | None) -> Estimate | None:
+    if champion is None or champion == candidate:
+        return None
+    return compare(
+        lake,
+        candidate=candidate,
+        champion=champion,
+        horizon_hours=min(settings.training.horizons_hours),
+        samples=settings.training.bootstrap_samples,
+        seed=settings.training.seed,
+    )
 
 
 def _ensure_keys(settings: Settings) -> None:

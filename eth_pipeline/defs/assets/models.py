@@ -19,6 +19,7 @@ from eth_pipeline.models.dataset import TrainingSet, make_training_set
 from eth_pipeline.models.report import EvaluationReport
 from eth_pipeline.operations.manifest import code_version, lock_digest
 from eth_pipeline.registry.candidate_bundle import write_candidate
+from eth_pipeline.registry.champion import store_oof
 from eth_pipeline.registry.mlflow_store import RegistryStore
 from eth_pipeline.settings import Settings
 
@@ -58,6 +59,7 @@ def lightgbm_candidate(context: dg.AssetExecutionContext, pipeline: Pipeline) ->
         lock_digest=lock_digest(),
         created_at=moment.now,
     )
+    store_oof(pipeline.lake(), candidate.oof, fingerprint=fingerprint)
     report = candidate.report
     return dg.MaterializeResult(
         data_version=dg.DataVersion(fingerprint),

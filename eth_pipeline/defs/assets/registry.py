@@ -43,6 +43,7 @@ def promotion_decision(context: dg.AssetExecutionContext, pipeline: Pipeline) ->
     decision, version = promote_candidate(
         folder,
         store=registry_store(settings),
+        lake=pipeline.lake(),
         settings=settings,
         now=pipeline.moment().now,
         run_id=context.run.run_id,
