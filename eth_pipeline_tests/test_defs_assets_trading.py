@@ -12,9 +12,10 @@ import pytest
 
 from eth_pipeline.contracts.clock import floor_hour
 from eth_pipeline.contracts.signal import ReasonCode, SignalState
+from eth_pipeline.contracts.tables import STREAMS
 from eth_pipeline_tests.small_home import AS_OF, SmallHome, failure_text, small_home
 
-STALE_WORDS = ("klines ETHUSDT", "3.0", "limit 1.00 h", "BLOCKED")
+STALE_WORDS = ("BLOCKED", "stream_stale klines ETHUSDT: newest data is 3.01 h old, limit 1.00 h")
 
 
 @pytest.fixture(scope="module")
@@ -28,9 +29,11 @@ def prepared(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SmallHome]:
 
 @pytest.fixture
 def stale(prepared: SmallHome) -> Iterator[SmallHome]:
-    """The feed stops three hours before the exchange's clock; earlier tests may have moved the clock on."""
+    """Everything is stored up to the clock's hour; then the feed stops and three hours pass."""
     clock = prepared.sandbox.clock
-    prepared.sandbox.faults.switch_on("stale", start=floor_hour(clock.now()))
+    with prepared.entered() as instance:
+        assert prepared.materialize(*STREAMS, instance=instance).success
+    prepared.sandbox.faults.switch_on("stale", since=floor_hour(clock.now()))
     clock.advance(timedelta(hours=3))
     yield prepared
     prepared.sandbox.faults.clear()
