@@ -10,6 +10,9 @@ Prints one line each: seconds, refits per second, models per second, peak memory
 import resource
 import sys
 import time
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 import numpy as np
 

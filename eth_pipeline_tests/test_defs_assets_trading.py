@@ -53,8 +53,7 @@ def assert_blocked(home: SmallHome, text: str) -> None:
 
 
 def test_a_fresh_hour_without_a_model_is_degraded_and_says_so(prepared: SmallHome) -> None:
-    first = prepared.signals()[0]
-    assert first.decision_time == floor_hour(AS_OF)
+    first = next(record for record in prepared.signals() if record.decision_time == floor_hour(AS_OF))
     assert first.state is SignalState.DEGRADED
     assert {reason.code for reason in first.reasons} == {ReasonCode.BUNDLE_ABSENT}
     assert all(stream.fresh for stream in first.freshness)

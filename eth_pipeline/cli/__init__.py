@@ -32,7 +32,7 @@ def demo_command(
     home: Annotated[Path, typer.Option(help="Folder for everything the demo writes.")] = _HOME / "demo",
     replay: Annotated[Path | None, typer.Option(help="Folder of parquet recordings instead of synthetic data.")] = None,
     as_of: Annotated[str | None, typer.Option(help="Virtual exchange time, for example 2025-06-29T12:00:00Z.")] = None,
-    strength: Annotated[float, typer.Option(min=0.0, help="Planted signal of the synthetic market; 0 is none.")] = 1.0,
+    strength: Annotated[float, typer.Option(min=0.0, help="Planted signal of the synthetic market; 0 is none.")] = 1.5,
     seed: Annotated[int, typer.Option(help="Seed of the synthetic market.")] = 7,
     years: Annotated[float, typer.Option(min=0.5, help="Years of synthetic history.")] = 2.0,
 ) -> None:
@@ -63,7 +63,7 @@ def sandbox_serve(
     port: Annotated[int, typer.Option(help="Port on loopback; 0 picks a free one.")] = 8900,
     replay: Annotated[Path | None, typer.Option(help="Folder of parquet recordings instead of synthetic data.")] = None,
     as_of: Annotated[str | None, typer.Option(help="Virtual exchange time at the start.")] = None,
-    strength: Annotated[float, typer.Option(min=0.0, help="Planted signal of the synthetic market.")] = 1.0,
+    strength: Annotated[float, typer.Option(min=0.0, help="Planted signal of the synthetic market.")] = 1.5,
     seed: Annotated[int, typer.Option(help="Seed of the synthetic market.")] = 7,
     years: Annotated[float, typer.Option(min=0.5, help="Years of synthetic history.")] = 2.0,
     clock_speed: Annotated[float, typer.Option(min=0.0, help="Virtual seconds per second; 0 stands still.")] = 1.0,

@@ -10,13 +10,14 @@ from eth_pipeline.contracts.tables import STREAMS
 
 HOURLY_ASSETS = [*STREAMS, "features", "consensus", "forecast", "gate_verdict", "paper_account", "hourly_signal"]
 TRAINING_ASSETS = ["features", "labels", "lightgbm_candidate", "promotion_decision"]
+_NO_RETRIES = {"dagster/max_retries": "0"}  # also where an instance switches run retries on; see `defs.failures`
 
 hourly_job = dg.define_asset_job(
     "hourly",
     selection=dg.AssetSelection.assets(*HOURLY_ASSETS) | dg.AssetSelection.checks_for_assets(*STREAMS),
     executor_def=dg.in_process_executor,
     description="From the exchange to the signal of the newest hour, in one process.",
-    tags={"dagster/max_retries": "0"},
+    tags=_NO_RETRIES,
 )
 
 training_job = dg.define_asset_job(
@@ -25,6 +26,7 @@ training_job = dg.define_asset_job(
     executor_def=dg.multiprocess_executor.configured({"max_concurrent": 1, "start_method": {"forkserver": {}}}),
     config={"ops": {"features": {"config": {"rebuild": True}}}},
     description="Rebuild features and labels, train a candidate, decide about it.",
+    tags=_NO_RETRIES,
 )
 
 production_job = dg.define_asset_job(
@@ -32,4 +34,5 @@ production_job = dg.define_asset_job(
     selection=dg.AssetSelection.assets("production_bundle"),
     executor_def=dg.in_process_executor,
     description="Bring the registry's production bundle to this host, verified.",
+    tags=_NO_RETRIES,
 )

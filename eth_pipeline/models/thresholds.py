@@ -3,7 +3,7 @@
 Belongs here: choosing the long and the short threshold from past out-of-fold rows and the cost model. Does
 not belong: acting on them (`signals.policy`), sizing.
 
-The rule, the same in evaluation and for production: walk from the widest tail of past probabilities (half of
+The rule, the same in evaluation and for production: walk from the widest tail of past probabilities (30 % of
 the rows) to the narrowest (1 %); take the first whose mean return, less one standard error, exceeds the
 round-trip cost. The error counts overlapping labels once (rows / horizon). A tail needs 50 independent rows.
 Where no tail earns its cost the threshold is one that no probability reaches: the model never acts.
@@ -18,7 +18,7 @@ from eth_pipeline.models.metrics import BPS, simple_return
 
 NEVER_LONG = 1.01
 NEVER_SHORT = -0.01
-TAIL_SHARES = (0.5, 0.4, 0.3, 0.25, 0.2, 0.15, 0.1, 0.075, 0.05, 0.03, 0.02, 0.01)
+TAIL_SHARES = (0.3, 0.25, 0.2, 0.15, 0.1, 0.075, 0.05, 0.03, 0.02, 0.01)
 MIN_INDEPENDENT_ROWS = 50
 
 

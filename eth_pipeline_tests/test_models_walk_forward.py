@@ -1,0 +1,88 @@
+"""Tests of eth_pipeline.models.walk_forward: nothing is known before it is known."""
+
+from dataclasses import replace
+
+import numpy as np
+import polars as pl
+import pytest
+
+from eth_pipeline.errors import SettingsInvalid
+from eth_pipeline.models.boosting import Boosting
+from eth_pipeline.models.dataset import TrainingSet
+from eth_pipeline.models.walk_forward import OOF_SCHEMA, WalkForward, walk_forward, windows_by_index
+from eth_pipeline_tests.planted_history import HOUR, QUICK, SMALL, VOLATILITY, planted_history
+
+
+def walked(data: TrainingSet) -> WalkForward:
+    return walk_forward(data, Boosting(QUICK), settings=SMALL, volatility_feature=VOLATILITY)
+
+
+@pytest.fixture(scope="module")
+def data() -> TrainingSet:
+    return planted_history(5_400, strength=0.4, seed=1)
+
+
+@pytest.fixture(scope="module")
+def walk(data: TrainingSet) -> WalkForward:
+    return walked(data)
+
+
+def test_every_hour_is_forecast_once_per_horizon_by_a_model_that_never_saw_it(walk: WalkForward) -> None:
+    assert walk.oof.schema == pl.Schema(OOF_SCHEMA)
+    assert not walk.oof.select("horizon_hours", "decision_time").is_duplicated().any()
+    assert walk.oof["probability"].is_between(0, 1, closed="none").all()
+    assert walk.oof["fold"].n_unique() == walk.folds == 3
+    assert walk.oof.filter(pl.col("horizon_hours") == 5).height == 5_400 - 2_400
+
+
+def test_a_changed_future_changes_no_earlier_forecast(data: TrainingSet, walk: WalkForward) -> None:
+    """The property behind every out-of-fold figure: refits, calibration, baselines, thresholds read the past only."""
+    begin = 2_400 + 1_200
+    random = np.random.default_rng(9)
+    changed = replace(data, features=data.features.copy(), targets=dict(data.targets))
+    changed.features[begin:] = random.standard_normal(changed.features[begin:].shape)
+    for horizon, target in data.targets.items():
+        forward = target.forward_return.copy()
+        forward[begin:] = -3 * forward[begin:]
+        up = (forward > 0).astype(np.float32)
+        changed.targets[horizon] = replace(target, forward_return=forward, up=up)
+    earlier = pl.col("fold") == 0
+    assert walked(changed).oof.filter(earlier).equals(walk.oof.filter(earlier))
+    assert not walked(changed).oof.filter(~earlier).equals(walk.oof.filter(~earlier))
+
+
+def test_thresholds_wait_for_earlier_windows(walk: WalkForward) -> None:
+    """The first window has no past forecasts, so it may not trade; later ones, with this much skill, do."""
+    by_fold = walk.oof.group_by("fold").agg(trades=(pl.col("position") != 0).sum()).sort("fold")
+    assert by_fold["trades"][0] == 0
+    assert by_fold["trades"][-1] > 0
+
+
+def test_only_ended_labels_teach_whatever_the_horizon(data: TrainingSet) -> None:
+    for folds in windows_by_index(data, SMALL):
+        assert len({fold.test_start for fold in folds.values()}) == 1
+        for horizon, fold in folds.items():
+            newest = data.targets[horizon].label_end[fold.learn].max()
+            assert newest < fold.test_start - SMALL.embargo_hours * HOUR
+
+
+def test_the_same_seed_gives_the_same_forecasts(data: TrainingSet, walk: WalkForward) -> None:
+    assert walked(data).oof.equals(walk.oof)
+
+
+def test_progress_counts_the_windows(data: TrainingSet) -> None:
+    seen: list[tuple[str, int, int]] = []
+    walk_forward(
+        data,
+        Boosting(replace(QUICK, max_rounds=2, min_rounds=1)),
+        settings=SMALL,
+        volatility_feature=VOLATILITY,
+        progress=lambda what, done, total: seen.append((what, done, total)),
+    )
+    assert seen == [("walk-forward", number, 3) for number in (1, 2, 3)]
+
+
+def test_a_history_that_leaves_next_to_nothing_to_score_is_refused(data: TrainingSet) -> None:
+    settings = SMALL.model_copy(update={"min_train_hours": 5_350})
+    with pytest.raises(SettingsInvalid, match="needed to say anything"):
+        walk_forward(data, Boosting(QUICK), settings=settings, volatility_feature=VOLATILITY)

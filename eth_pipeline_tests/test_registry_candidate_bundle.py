@@ -1,0 +1,107 @@
+"""From a trained candidate to its bundle: the contract says exactly what the candidate is."""
+
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from eth_pipeline.contracts.artifact import (
+    DATA_VERSIONS,
+    MODELS,
+    RUNTIME_CONTRACT,
+    DataVersions,
+    RuntimeContract,
+    feature_schema_digest,
+)
+from eth_pipeline.errors import ProvenanceMismatch
+from eth_pipeline.models.candidate import Candidate, train_candidate
+from eth_pipeline.models.dataset import TrainingSet
+from eth_pipeline.registry.bundle import fingerprint, read_report
+from eth_pipeline.registry.candidate_bundle import write_candidate
+from eth_pipeline.settings import load_settings
+from eth_pipeline_tests.planted_history import QUICK, SMALL, planted_history
+
+CREATED = datetime(2025, 6, 29, 12, tzinfo=UTC)
+
+
+@pytest.fixture(scope="module")
+def data() -> TrainingSet:
+    return planted_history(4_000, strength=0.25, seed=1)
+
+
+@pytest.fixture(scope="module")
+def trained(data: TrainingSet) -> Candidate:
+    return train_candidate(data, settings=SMALL, tries=1, parameters=QUICK)
+
+
+def write(folder: Path, trained: Candidate, data: TrainingSet) -> str:
+    return write_candidate(
+        folder,
+        candidate=trained,
+        training_set=data,
+        settings=load_settings(home=folder.parent, base_interval="1h", gates={"bundle_valid_days": 10}),
+        definition_version="v9",
+        versions={"features": 4, "labels": 2},
+        code_commit="c0ffee",
+        lock_digest="10cc",
+        created_at=CREATED,
+    )
+
+
+def test_the_contract_names_inputs_models_and_expiry_of_the_candidate(
+    tmp_path: Path, trained: Candidate, data: TrainingSet
+) -> None:
+    name = write(tmp_path / "bundle", trained, data)
+    contract = RuntimeContract.model_validate_json((tmp_path / "bundle" / RUNTIME_CONTRACT).read_bytes())
+    assert tuple(entry.name for entry in contract.inputs) == trained.feature_names
+    assert [(entry.lower, entry.upper) for entry in contract.inputs] == [
+        b or (None, None) for b in trained.feature_bounds
+    ]
+    assert contract.feature_schema == feature_schema_digest(
+        trained.feature_names, base_interval="1h", definition_version="v9"
+    )
+    assert (contract.created_at, contract.expires_at) == (CREATED, CREATED + timedelta(days=10))
+    assert (contract.provenance, contract.trained_until) == ("simulated", trained.trained_until)
+    assert name == fingerprint(tmp_path / "bundle")
+
+
+def test_each_horizon_has_its_file_calibration_and_thresholds(
+    tmp_path: Path, trained: Candidate, data: TrainingSet
+) -> None:
+    write(tmp_path / "bundle", trained, data)
+    contract = RuntimeContract.model_validate_json((tmp_path / "bundle" / RUNTIME_CONTRACT).read_bytes())
+    assert [model.horizon_hours for model in contract.models] == [5, 12]
+    for written, model in zip(contract.models, trained.models, strict=True):
+        assert (tmp_path / "bundle" / MODELS / written.file).read_bytes() == model.onnx
+        assert written.calibration_slope == model.calibration_slope
+        assert written.calibration_intercept == model.calibration_intercept
+        assert written.short_threshold == model.short_threshold < model.long_threshold == written.long_threshold
+
+
+def test_the_bundle_names_the_data_that_would_train_it_again(
+    tmp_path: Path, trained: Candidate, data: TrainingSet
+) -> None:
+    write(tmp_path / "bundle", trained, data)
+    written = DataVersions.model_validate_json((tmp_path / "bundle" / DATA_VERSIONS).read_bytes())
+    assert written.versions == {"features": 4, "labels": 2}
+    assert written.rows == {"features": 4_000, "labels": 4_000}
+    assert written.digest == data.digest()
+    assert read_report(tmp_path / "bundle") == trained.report
+
+
+def test_the_same_candidate_has_the_same_fingerprint_and_another_one_has_not(
+    tmp_path: Path, trained: Candidate, data: TrainingSet
+) -> None:
+    first, second = write(tmp_path / "a", trained, data), write(tmp_path / "b", trained, data)
+    changed = data.features.copy()
+    changed[0, 0] += np.float32(1)
+    assert first == second
+    assert write(tmp_path / "c", trained, replace(data, features=changed)) != first
+
+
+def test_data_of_an_unknown_origin_makes_no_bundle(tmp_path: Path, trained: Candidate, data: TrainingSet) -> None:
+    with pytest.raises(ProvenanceMismatch, match="'somewhere'"):
+        write(tmp_path / "bundle", trained, replace(data, provenance="somewhere"))
+    assert not (tmp_path / "bundle").exists()
