@@ -38,6 +38,8 @@ _MLFLOW_ENVIRONMENT = {
     "DO_NOT_TRACK": "true",
 }
 
+_MLFLOW_PAGE = "/#/models?workflowType=machine_learning"  # its first page is about language models
+
 _STATE_QUERY = """{
   workspaceOrError { ... on Workspace { locationEntries { loadStatus locationOrLoadError {
     __typename ... on PythonError { message } } } } }
@@ -67,8 +69,9 @@ def run_up(*, home: Path | None, port: int, mlflow_port: int, stop_when_healthy:
         if _owns_mlflow(settings):
             _start_mlflow(group, settings, mlflow_port)
         _start_dagster(group, settings, port=port, mlflow_port=mlflow_port)
+        mlflow = f"http://{LOOPBACK}:{mlflow_port}{_MLFLOW_PAGE}" if _owns_mlflow(settings) else "as configured"
         out.print(f"Dagster UI   http://{LOOPBACK}:{port}")
-        out.print(f"MLflow       {f'http://{LOOPBACK}:{mlflow_port}' if _owns_mlflow(settings) else 'as configured'}")
+        out.print(f"MLflow       {mlflow}", soft_wrap=True)
         out.print(f"Logs         {settings.home / 'logs'}", soft_wrap=True)
         out.print(f"Healthy after {time.monotonic() - started:.0f} s.")
         if not stop_when_healthy:

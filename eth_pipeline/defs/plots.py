@@ -1,4 +1,4 @@
-"""Plots as asset metadata: a PNG inside Markdown, so that the Dagster UI shows it where the asset is.
+"""Plots as asset metadata: a PNG inside Markdown, which the Dagster UI shows behind one click ([Show Markdown]).
 
 Belongs here: drawing. Does not belong: computing what is drawn. matplotlib is imported when a plot is drawn.
 """
@@ -44,7 +44,7 @@ def yearly_plot(report: EvaluationReport) -> dg.MarkdownMetadataValue:
     axes.axhline(0.5, color="black", linewidth=0.8)
     axes.set_ylabel("sign AUC")
     axes.set_title("Out-of-sample sign AUC by calendar year")
-    axes.legend()
+    axes.legend(ncols=len(report.horizons), fontsize=8, frameon=False)
     return _as_markdown(figure, "AUC by year")
 
 

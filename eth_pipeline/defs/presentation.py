@@ -4,14 +4,20 @@ Belongs here: turning our definitions into Dagster metadata. Does not belong: co
 """
 
 from collections.abc import Iterable, Mapping, Sequence
+from datetime import datetime
 from typing import Any
 
 import dagster as dg
 
+from eth_pipeline.contracts.clock import iso
 from eth_pipeline.contracts.signal import Reason, StreamFreshness
-from eth_pipeline.contracts.tables import TableContract
+from eth_pipeline.contracts.tables import Column, TableContract
 
 OWNERS = ["team:operations"]
+
+# Dagster picks the icon of a column by words in its type: "timestamp" is a clock.
+_TYPE_NAMES = {"Datetime(time_unit='us', time_zone='UTC')": "timestamp UTC"}
+_TELLING_NOTHING = frozenset({"text", "flag", "JSON", "instant, UTC"})  # the type says it already
 
 
 def column_schema(table: TableContract) -> dict[str, Any]:
@@ -19,8 +25,8 @@ def column_schema(table: TableContract) -> dict[str, Any]:
     columns = [
         dg.TableColumn(
             name=column.name,
-            type=str(column.dtype),
-            description=f"{column.description} Unit: {column.unit}.",
+            type=_TYPE_NAMES.get(str(column.dtype), str(column.dtype)),
+            description=_column_text(column),
             constraints=dg.TableColumnConstraints(nullable=column.nullable, unique=False),
         )
         for column in table.columns
@@ -28,11 +34,22 @@ def column_schema(table: TableContract) -> dict[str, Any]:
     return {"dagster/column_schema": dg.TableSchema(columns=columns), "dagster/table_name": table.name}
 
 
-def markdown_table(header: Sequence[str], rows: Iterable[Sequence[object]]) -> dg.MarkdownMetadataValue:
-    """A Markdown table as metadata."""
+def _column_text(column: Column) -> str:
+    return column.description if column.unit in _TELLING_NOTHING else f"{column.description} Unit: {column.unit}."
+
+
+def markdown_table(
+    header: Sequence[str], rows: Iterable[Sequence[object]], *, notes: Iterable[str] = ()
+) -> dg.MarkdownMetadataValue:
+    """A Markdown table as metadata, with notes as a list below it.
+
+    An asset's page shows up to 1,000 characters in place and more than that behind a click (Dagster 1.13). It gives
+    a table some 500 pixels: sentences belong into `notes`, a column of them becomes one word wide.
+    """
     lines = ["| " + " | ".join(header) + " |", "|" + "---|" * len(header)]
     lines += ["| " + " | ".join(_cell(value) for value in row) + " |" for row in rows]
-    return dg.MetadataValue.md("\n".join(lines))
+    lines += ["", *(f"- {_cell(note)}" for note in notes)]
+    return dg.MetadataValue.md("\n".join(lines).rstrip())
 
 
 def freshness_table(freshness: Iterable[StreamFreshness]) -> dg.MarkdownMetadataValue:
@@ -57,6 +74,10 @@ def figures(values: Mapping[str, object]) -> dg.MarkdownMetadataValue:
 def _cell(value: object) -> str:
     if value is None:
         return "–"
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, datetime):
+        return iso(value)
     if isinstance(value, float):
-        return f"{value:.4g}"
+        return f"{value:,.0f}" if abs(value) >= 1000 else f"{value:.4g}"
     return str(value).replace("|", "\\|").replace("\n", " ")

@@ -21,7 +21,7 @@ from eth_pipeline.settings import Settings, load_settings
 
 @dataclass(frozen=True)
 class Moment:
-    """What time it is at the exchange; `reachable` is False where only the local clock answered."""
+    """What time it is at the exchange; `reachable` is False where it did not answer and the time is an estimate."""
 
     now: datetime
     reachable: bool
@@ -52,7 +52,7 @@ class Pipeline(dg.ConfigurableResource):
             yield transport
 
     def moment(self) -> Moment:
-        """Exchange time now, or the local clock's with `reachable=False`."""
+        """Exchange time now, or the best estimate of it with `reachable=False`."""
         with self.transport() as transport:
             return exchange_moment(transport, wait_seconds=self.settings().exchange.bar_wait_seconds)
 
@@ -63,17 +63,36 @@ def exchange_state(settings: Settings) -> Path:
 
 
 def exchange_moment(transport: Transport, *, wait_seconds: float = 0.0) -> Moment:
-    """Ask the exchange for its time.
+    """Ask the exchange for its time; where it does not answer, correct the local clock by what was seen last.
 
     A schedule fires on the local clock. Where that clock is ahead by up to `wait_seconds`, the hour is not over
     at the exchange yet; this waits for it instead of deciding the hour before once more.
     """
     try:
-        now = transport.server_time()
+        now = _answered(transport)
         remaining = floor_hour(now) + HOUR - now
         if timedelta(0) < remaining <= timedelta(seconds=wait_seconds):
             time.sleep(remaining.total_seconds() + 0.2)
-            now = transport.server_time()
+            now = _answered(transport)
     except EthPipelineError as error:
-        return Moment(SystemClock().now(), False, str(error))
+        return Moment(SystemClock().now() + _ahead(transport), False, str(error))
     return Moment(now, True, f"exchange time {iso(now)}")
+
+
+def _answered(transport: Transport) -> datetime:
+    """Exchange time; how far it is ahead of the local clock is remembered for when it does not answer."""
+    now = transport.server_time()
+    ahead_seconds = (now - SystemClock().now()).total_seconds()
+    with transport.state.transaction() as db:
+        db.execute("INSERT OR REPLACE INTO clock VALUES (1, ?)", (ahead_seconds,))
+    return now
+
+
+def _ahead(transport: Transport) -> timedelta:
+    """How far the exchange's clock was ahead of ours when it answered last.
+
+    An embedded exchange lives at another date. Without this, one click while it is stopped would record a month of
+    missed hours of today's date into its home.
+    """
+    found = transport.state.row("SELECT ahead_seconds FROM clock WHERE only_row = 1", ())
+    return timedelta(seconds=found[0] if found else 0.0)

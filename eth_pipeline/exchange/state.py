@@ -1,7 +1,7 @@
 """What this host must remember about the exchange between processes: one SQLite file in WAL mode.
 
 Belongs here: opening the file, its tables, transactions. Does not belong: what the rows mean; that is `budget`
-(`spent`, `holds`), `breaker` (`breakers`) and `gaps` (`absent`). Hourly runs are separate processes, so state
+(`spent`, `holds`), `breaker` (`breakers`), `gaps` (`absent`) and `defs.resources` (`clock`). Hourly runs are separate processes, so state
 in memory would forget an open breaker or a ban every hour. Losing the file is harmless: it is learnt again.
 """
 
@@ -23,6 +23,8 @@ CREATE TABLE IF NOT EXISTS breakers (
     endpoint TEXT PRIMARY KEY, state TEXT, failures INTEGER, changed_at REAL, reason TEXT);
 CREATE TABLE IF NOT EXISTS absent (
     series TEXT, first_us INTEGER, last_us INTEGER, asked_us INTEGER, PRIMARY KEY (series, first_us, last_us));
+CREATE TABLE IF NOT EXISTS clock (
+    only_row INTEGER PRIMARY KEY CHECK (only_row = 1), ahead_seconds REAL);
 """
 _BUSY_SECONDS = 10.0
 

@@ -150,7 +150,7 @@ def verdict(report: HorizonReport, *, round_trip_cost_bps: float) -> str:
 def _pays(net: Estimate, trades: int, cost_bps: float) -> str:
     after = f"after {cost_bps:g} bps costs"
     if trades == 0:
-        return f"it never acts, because no past tail of its forecasts earned more than {cost_bps:g} bps"
+        return f"it never acts, because no past tail of its forecasts clearly earned more than {cost_bps:g} bps"
     if net.value is None:
         return f"{trades} trades are too few to say whether it pays {after}"
     shown = f"{net.value:+.1f} bps per trade {after}, {trades} trades"

@@ -25,6 +25,10 @@ _LEAST_FREE_BYTES = 1 << 30
 _LATEST_SIGNAL = timedelta(hours=2)
 
 
+class _No(EthPipelineError):
+    """A question was answered with no."""
+
+
 @dataclass(frozen=True)
 class Check:
     """One question and its answer; `required` decides whether a failure makes the host unhealthy."""
@@ -61,7 +65,6 @@ def examine(settings: Settings, *, now: datetime, exchange_reachable: bool, exch
     """
     lake = Lake(settings.lake_location)
     hour = floor_hour(now)
-    newest = SignalLog(lake, folder=settings.home / "logs").tail(1, symbol=settings.symbol, phase=settings.phase)
     ml_required = settings.phase == "live"
     return HealthReport(
         checked_at=iso(now),
@@ -74,8 +77,8 @@ def examine(settings: Settings, *, now: datetime, exchange_reachable: bool, exch
             _asked(
                 "bundle forecasts the newest hour", lambda: _forecast(lake, settings, now, hour), required=ml_required
             ),
-            _newest_signal(newest, now),
-            _ml_fields(newest, required=ml_required),
+            _asked("newest signal recent", lambda: _recent_signal(lake, settings, now)),
+            _asked("newest signal carries ml_*", lambda: _ml_fields(lake, settings), required=ml_required),
             _disk(settings),
         ),
     )
@@ -84,8 +87,13 @@ def examine(settings: Settings, *, now: datetime, exchange_reachable: bool, exch
 def _asked(name: str, question: Callable[[], str], *, required: bool = True) -> Check:
     try:
         return Check(name, True, question(), required)
-    except (EthPipelineError, OSError) as error:
-        return Check(name, False, f"{type(error).__name__}: {error}", required)
+    except Exception as error:  # whatever breaks while asking is the answer: no; damaged tables raise all kinds
+        return Check(name, False, _said(error), required)
+
+
+def _said(error: Exception) -> str:
+    text = str(error).strip() or "no message"
+    return text if isinstance(error, _No) else f"{type(error).__name__}: {text}"
 
 
 def _dependencies() -> Check:
@@ -97,11 +105,15 @@ def _dependencies() -> Check:
 def _version(lake: Lake) -> int:
     version = lake.version(KLINES)
     if version is None:
-        raise EthPipelineError(f"There is no klines table in {lake.location}. Run the hourly job once.")
+        raise _No(f"There is no klines table in {lake.location}. Run the hourly job once.")
     return version
 
 
 def _streams(lake: Lake, settings: Settings, now: datetime) -> tuple[Check, ...]:
+    try:
+        measured = measure_freshness(lake, settings=settings, now=now)
+    except Exception as error:  # as in `_asked`
+        return (Check("streams fresh", False, _said(error)),)
     return tuple(
         Check(
             f"{row.stream} {row.symbol} fresh",
@@ -111,7 +123,7 @@ def _streams(lake: Lake, settings: Settings, now: datetime) -> tuple[Check, ...]
             else f"newest data is {row.lag_hours:.2f} h old, limit {row.max_lag_hours:.2f} h",
             required=row.stale_policy == "block",
         )
-        for row in measure_freshness(lake, settings=settings, now=now)
+        for row in measured
     )
 
 
@@ -123,23 +135,30 @@ def _bundle(settings: Settings, now: datetime) -> str:
 def _forecast(lake: Lake, settings: Settings, now: datetime, hour: datetime) -> str:
     rows = compute_forecasts(lake, settings=settings, now=now, decision_time=hour)
     if not rows.height:
-        raise EthPipelineError(f"There is no feature row for {iso(hour)}. Run the hourly job.")
+        raise _No(f"There is no feature row for {iso(hour)}. Run the hourly job.")
     return ", ".join(f"{h} h {p:.3f}" for h, p in rows.select("horizon_hours", "probability_up").rows())
 
 
-def _newest_signal(newest: tuple[SignalRecord, ...], now: datetime) -> Check:
-    if not newest:
-        return Check("newest signal recent", False, "no signal was ever recorded. Run the hourly job.")
-    record = newest[0]
-    recent = now - record.decision_time < _LATEST_SIGNAL
-    return Check("newest signal recent", recent, f"{iso(record.decision_time)}, {record.state}")
+def _newest_signal(lake: Lake, settings: Settings) -> SignalRecord:
+    log = SignalLog(lake, folder=settings.home / "logs")
+    for record in log.tail(1, symbol=settings.symbol, phase=settings.phase):
+        return record
+    raise _No("no signal was ever recorded. Run the hourly job.")
 
 
-def _ml_fields(newest: tuple[SignalRecord, ...], *, required: bool) -> Check:
-    if not newest:
-        return Check("newest signal carries ml_*", False, "no signal", required)
-    ml = newest[0].ml
-    return Check("newest signal carries ml_*", ml.ml_available, ml.ml_reason, required)
+def _recent_signal(lake: Lake, settings: Settings, now: datetime) -> str:
+    record = _newest_signal(lake, settings)
+    text = f"{iso(record.decision_time)}, {record.state}"
+    if now - record.decision_time >= _LATEST_SIGNAL:
+        raise _No(text)
+    return text
+
+
+def _ml_fields(lake: Lake, settings: Settings) -> str:
+    ml = _newest_signal(lake, settings).ml
+    if not ml.ml_available:
+        raise _No(ml.ml_reason)
+    return ml.ml_reason
 
 
 def _disk(settings: Settings) -> Check:

@@ -138,4 +138,10 @@ def _open_session(folder: Path, model: HorizonModel) -> Any:
     options.inter_op_num_threads = 1
     options.log_severity_level = 3
     content = (folder / MODELS / Path(model.file).name).read_bytes()
-    return onnxruntime.InferenceSession(content, sess_options=options, providers=["CPUExecutionProvider"])
+    try:
+        return onnxruntime.InferenceSession(content, sess_options=options, providers=["CPUExecutionProvider"])
+    except Exception as error:  # ONNX Runtime's own classes share no base below Exception
+        raise BundleRefused(
+            f"{model.file} is signed, and no model that ONNX Runtime can open: {error}. Export and promote it again; "
+            "until then roll back with `eth-pipeline rollback`."
+        ) from error

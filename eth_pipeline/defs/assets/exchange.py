@@ -70,12 +70,11 @@ def _report_arrival(context: dg.AssetExecutionContext, stream: str, results: tup
 
 
 def _result_table(results: tuple[IngestResult, ...]) -> dg.MarkdownMetadataValue:
+    saying = {r.detail: [s.symbol for s in results if s.detail == r.detail] for r in results if r.detail}
     return markdown_table(
-        ("symbol", "outcome", "inserted", "updated", "missing", "newest known at", "detail"),
-        [
-            (r.symbol, r.outcome, r.inserted, r.updated, r.missing_rows, r.newest_available_at, r.detail)
-            for r in results
-        ],
+        ("symbol", "outcome", "inserted", "updated", "missing", "newest known at"),
+        [(r.symbol, r.outcome, r.inserted, r.updated, r.missing_rows, r.newest_available_at) for r in results],
+        notes=[f"{', '.join(symbols)}: {detail}" for detail, symbols in saying.items()],
     )
 
 

@@ -5,7 +5,7 @@ feature or a label. The hourly run computes only the newest hours from the tail;
 `rebuild` recomputes everything from the same code.
 """
 
-from datetime import datetime
+from datetime import datetime, timedelta
 
 import dagster as dg
 import polars as pl
@@ -20,6 +20,8 @@ from eth_pipeline.settings import Settings, load_settings
 
 GROUP = "model"
 _SETTINGS = load_settings()
+_RECOMPUTED = timedelta(hours=6)
+"""The newest stored hours are computed again: a cross asset's bar may have come after the row was written."""
 
 
 class FeaturesConfig(dg.Config):
@@ -42,7 +44,8 @@ def features(context: dg.AssetExecutionContext, config: FeaturesConfig, pipeline
     settings, lake = pipeline.settings(), pipeline.lake()
     table = features_contract(symbol=settings.symbol, cross_symbols=settings.cross_symbols)
     whole = config.rebuild or not lake.is_current(table)
-    start = None if whole else lake.newest(table, where=pl.col("symbol") == settings.symbol)
+    newest = None if whole else lake.newest(table, where=pl.col("symbol") == settings.symbol)
+    start = None if newest is None else newest - _RECOMPUTED
     rows = _compute(pipeline, settings, start=start)
     if whole and rows.height:
         version: int | None = lake.replace(table, rows)

@@ -16,7 +16,7 @@ from eth_pipeline.features.build import DEFINITION_VERSION, feature_names, featu
 from eth_pipeline.labels.direction import labels_contract
 from eth_pipeline.models.candidate import train_candidate
 from eth_pipeline.models.dataset import TrainingSet, make_training_set
-from eth_pipeline.models.report import EvaluationReport
+from eth_pipeline.models.report import Estimate, EvaluationReport
 from eth_pipeline.operations.manifest import code_version, lock_digest
 from eth_pipeline.registry.candidate_bundle import write_candidate
 from eth_pipeline.registry.champion import store_oof
@@ -116,26 +116,23 @@ def newest_candidate(instance: dg.DagsterInstance) -> Path:
 
 
 def horizon_table(report: EvaluationReport) -> dg.MarkdownMetadataValue:
-    """Out-of-sample figures per horizon beside the volatility-only and the constant baseline."""
+    """Out-of-sample figures, a column per horizon, beside the volatility-only and the constant baseline."""
+    figures = {
+        "rows": [h.rows for h in report.horizons],
+        "sign AUC": [_interval(h.auc, digits=3) for h in report.horizons],
+        "volatility only": [_interval(h.auc_volatility, digits=3) for h in report.horizons],
+        "constant": [0.5 for _ in report.horizons],
+        "moves > 0.30 %": [_interval(h.auc_large_moves, digits=3) for h in report.horizons],
+        "one hour late": [_interval(h.auc_one_hour_late, digits=3) for h in report.horizons],
+        "decile spread, bps": [_interval(h.decile_spread_bps, digits=1) for h in report.horizons],
+        "net per trade, bps": [_interval(h.net_bps_per_trade, digits=1) for h in report.horizons],
+        "calibration error": [h.calibration_error for h in report.horizons],
+    }
+    header = ("figure [95 %]", *(f"{h.horizon_hours} h" for h in report.horizons))
+    return markdown_table(header, [(name, *values) for name, values in figures.items()])
 
-    def interval(value: float | None, low: float | None, high: float | None) -> str:
-        if value is None or low is None or high is None:
-            return "–"
-        return f"{value:.4f} [{low:.4f}, {high:.4f}]"
 
-    rows = [
-        (
-            f"{h.horizon_hours} h",
-            h.rows,
-            interval(h.auc.value, h.auc.low, h.auc.high),
-            interval(h.auc_volatility.value, h.auc_volatility.low, h.auc_volatility.high),
-            0.5,
-            interval(h.auc_large_moves.value, h.auc_large_moves.low, h.auc_large_moves.high),
-            interval(h.auc_one_hour_late.value, h.auc_one_hour_late.low, h.auc_one_hour_late.high),
-            interval(h.decile_spread_bps.value, h.decile_spread_bps.low, h.decile_spread_bps.high),
-            h.calibration_error,
-        )
-        for h in report.horizons
-    ]
-    header = ("horizon", "rows", "sign AUC", "volatility only", "constant", "moves > 0.30 %", "one hour late")
-    return markdown_table((*header, "decile spread, bps", "calibration error"), rows)
+def _interval(estimate: Estimate, *, digits: int) -> str:
+    if estimate.value is None or estimate.low is None or estimate.high is None:
+        return "–"
+    return f"{estimate.value:.{digits}f} [{estimate.low:.{digits}f}, {estimate.high:.{digits}f}]"

@@ -1,0 +1,174 @@
+"""The instance's storage: SQLite below the home by itself, a real PostgreSQL as soon as its URL is set."""
+
+import os
+import pwd
+import shutil
+import socket
+import subprocess
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import dagster as dg
+import pytest
+
+from eth_pipeline.defs.instance import open_instance, prepare_home
+from eth_pipeline.settings import load_settings
+from eth_pipeline_tests.small_home import QUIET
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def server_binaries() -> Path:
+    """Folder of `initdb` and `pg_ctl`; Debian keeps them off PATH."""
+    found = shutil.which("initdb")
+    folders = [Path(found).parent] if found else []
+    folders += sorted(Path("/usr/lib/postgresql").glob("*/bin"), reverse=True)
+    for folder in folders:
+        if (folder / "initdb").exists() and (folder / "pg_ctl").exists():
+            return folder
+    pytest.skip("no PostgreSQL server is installed here; install `postgresql` to run these tests")
+
+
+class Unprivileged:
+    """Runs commands as a user that PostgreSQL accepts: it refuses to run as root."""
+
+    def __init__(self) -> None:
+        self.prefix: list[str] = []
+        if os.geteuid() == 0:
+            try:
+                self.user = pwd.getpwnam("postgres")
+            except KeyError:
+                pytest.skip("running as root without a user `postgres`; PostgreSQL refuses to run as root")
+            if shutil.which("runuser") is None:
+                pytest.skip("running as root without `runuser`; PostgreSQL refuses to run as root")
+            self.prefix = ["runuser", "-u", "postgres", "--"]
+
+    def own(self, folder: Path) -> None:
+        if self.prefix:
+            os.chown(folder, self.user.pw_uid, self.user.pw_gid)
+
+    def run(self, *command: str, cwd: Path) -> None:
+        done = subprocess.run(
+            [*self.prefix, *command], cwd=cwd, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False
+        )
+        assert done.returncode == 0, f"{' '.join(command)}:\n{done.stdout}"
+
+
+@pytest.fixture(scope="module")
+def postgres() -> Iterator[str]:
+    """URL of a private PostgreSQL on a free loopback port; stopped and removed afterwards."""
+    binaries, user = server_binaries(), Unprivileged()
+    # Not below pytest's folder: that is closed to other users, and the server is one where the tests run as root.
+    with tempfile.TemporaryDirectory(prefix="eth-pipeline-postgres-") as name:
+        folder, port = Path(name), free_port()
+        folder.chmod(0o755)
+        data = folder / "data"
+        data.mkdir()
+        user.own(data)
+        user.run(str(binaries / "initdb"), "-D", str(data), "-U", "pipeline", "-A", "trust", "--no-sync", cwd=data)
+        options = f"-h 127.0.0.1 -p {port} -k {data} -c fsync=off"
+        log = str(data / "server.log")
+        user.run(str(binaries / "pg_ctl"), "-D", str(data), "-w", "-l", log, "-o", options, "start", cwd=data)
+        try:
+            yield f"postgresql://pipeline:unused@127.0.0.1:{port}/postgres"
+        finally:
+            user.run(str(binaries / "pg_ctl"), "-D", str(data), "-w", "-m", "immediate", "stop", cwd=data)
+
+
+@pytest.fixture
+def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A home whose exchange does not answer: its port is closed."""
+    nobody = f"http://127.0.0.1:{free_port()}"
+    for host in ("FUTURES", "SPOT", "ARCHIVE"):
+        monkeypatch.setenv(f"ETH_PIPELINE_EXCHANGE__{host}_URL", nobody)
+    monkeypatch.setenv("ETH_PIPELINE_EXCHANGE__ATTEMPTS", "1")
+    monkeypatch.setenv("ETH_PIPELINE_CROSS_SYMBOLS", "[]")
+    monkeypatch.setenv("ETH_PIPELINE_HOME", str(tmp_path))
+    monkeypatch.setenv("DAGSTER_HOME", "")  # `prepare_home` sets it; this puts it back afterwards
+    return tmp_path
+
+
+def materialize(instance: dg.DagsterInstance) -> str:
+    """One real run of one asset; its id."""
+    from eth_pipeline.definitions import defs
+
+    job = defs.resolve_implicit_global_asset_job_def().get_subset(asset_selection={dg.AssetKey("funding_rates")})
+    result = job.execute_in_process(instance=instance, run_config=QUIET)
+    assert result.success
+    return result.run_id
+
+
+def test_without_a_setting_everything_is_sqlite_below_the_home(home: Path) -> None:
+    with open_instance(load_settings()) as instance:
+        assert materialize(instance) in {run.run_id for run in instance.get_runs()}
+        assert instance.root_directory == str(home / "dagster")
+    databases = {path.name for path in (home / "dagster" / "storage").rglob("*.db")}
+    assert {"runs.db", "schedules.db"} <= databases
+
+
+def test_another_process_finds_the_same_runs(home: Path) -> None:
+    with open_instance(load_settings()) as instance:
+        run_id = materialize(instance)
+    with open_instance(load_settings()) as instance:
+        run = instance.get_run_by_id(run_id)
+        assert run is not None
+        assert run.status is dg.DagsterRunStatus.SUCCESS
+
+
+def test_with_a_url_a_materialization_is_written_into_postgresql(
+    home: Path, postgres: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import psycopg2
+
+    monkeypatch.setenv("ETH_PIPELINE_POSTGRES_URL", postgres)
+    with open_instance(load_settings()) as instance:
+        run_id = materialize(instance)
+        event = instance.get_latest_materialization_event(dg.AssetKey("funding_rates"))
+        assert event is not None
+        assert event.run_id == run_id
+    assert not list((home / "dagster").rglob("runs.db")), "nothing may be left to SQLite"
+    connection = psycopg2.connect(postgres)
+    try:
+        with connection.cursor() as cursor:
+            cursor.execute("SELECT status FROM runs WHERE run_id = %s", (run_id,))
+            assert cursor.fetchone() == ("SUCCESS",)
+            cursor.execute("SELECT count(*) FROM event_logs WHERE run_id = %s", (run_id,))
+            (events,) = cursor.fetchone() or (0,)
+            assert events > 5
+    finally:
+        connection.close()
+
+
+@pytest.mark.parametrize("scheme", ["postgres", "postgresql", "postgresql+psycopg2"])
+def test_every_way_of_writing_the_url_reaches_the_installed_driver(
+    home: Path, postgres: str, monkeypatch: pytest.MonkeyPatch, scheme: str
+) -> None:
+    """A bare `postgresql://` loads psycopg 3 under SQLAlchemy 2.1 and fails."""
+    monkeypatch.setenv("ETH_PIPELINE_POSTGRES_URL", postgres.replace("postgresql", scheme, 1))
+    with open_instance(load_settings()) as instance:
+        assert instance.get_runs_count() >= 0
+    assert not list((home / "dagster").rglob("runs.db"))
+
+
+def test_preparing_twice_keeps_the_file_and_a_changed_file_is_put_right(home: Path) -> None:
+    target = prepare_home(load_settings()) / "dagster.yaml"
+    first = target.stat().st_mtime_ns
+    prepare_home(load_settings())
+    assert target.stat().st_mtime_ns == first
+    text = target.read_text()
+    target.write_text("telemetry:\n  enabled: true\n")
+    prepare_home(load_settings())
+    assert target.read_text() == text
+    assert [path.name for path in target.parent.iterdir()] == ["dagster.yaml"]
+
+
+def test_every_command_works_on_the_instance_below_its_own_home(home: Path) -> None:
+    """Without DAGSTER_HOME Dagster silently uses a temporary instance, and every run is lost."""
+    prepare_home(load_settings())
+    assert os.environ["DAGSTER_HOME"] == str(home / "dagster")
+    assert os.environ["ETH_PIPELINE_HOME"] == str(home)
