@@ -101,7 +101,7 @@ class GateSettings(_Section):
 
     min_samples: int = Field(8000, description="Labelled out-of-fold rows needed for promotion.")
     min_validation_auc: float = Field(0.53, description="Sign AUC floor, inner validation rows, 5 h.")
-    min_test_auc: float = Field(0.52, description="Sign AUC floor, newest out-of-fold year, 5 h.")
+    min_test_auc: float = Field(0.52, description="Sign AUC floor, newest quarter of the out-of-fold rows, 5 h.")
     min_oof_auc: float = Field(0.53, description="Sign AUC floor, all out-of-fold rows, 5 h.")
     max_oof_test_gap: float = Field(0.10, description="Largest |OOF AUC - test AUC|.")
     max_believable_auc: float = Field(0.60, description="Above this AUC a leak is more likely than skill.")

@@ -5,7 +5,6 @@ Belongs here: what needs no knowledge of a module. Does not belong: makers of ro
 
 import os
 import shutil
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -32,10 +31,9 @@ def chromium() -> str:
 
 
 @pytest.fixture(autouse=True)
-def clean_environment(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+def clean_environment(monkeypatch: pytest.MonkeyPatch) -> None:
     """No setting of the developer's shell leaks into a test."""
     for name in list(os.environ):
         if name.startswith("ETH_PIPELINE_") and name != "ETH_PIPELINE_REAL_DATA":
             monkeypatch.delenv(name)
     monkeypatch.delenv("DAGSTER_HOME", raising=False)
-    yield

@@ -63,7 +63,7 @@ def test_a_moved_alias_starts_one_run_and_then_none(home: Path) -> None:
     store.promote(second.version)
     moved, after = asked(tick(cursor))
     assert moved != key
-    assert json.loads(str(after)) == {"version": second.version, "fingerprint": second.fingerprint}
+    assert json.loads(str(after))["fingerprint"] == second.fingerprint
     assert "still version" in skipped(tick(after))
 
 

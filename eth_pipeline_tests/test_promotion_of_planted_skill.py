@@ -81,7 +81,8 @@ def decision_about(report: EvaluationReport) -> PromotionDecision:
 def test_without_a_planted_signal_the_candidate_is_refused(tmp_path: Path) -> None:
     report = evaluate_market(tmp_path, strength=0.0)
     auc = report.horizon(5).auc
-    assert auc.low is not None and auc.high is not None
+    assert auc.low is not None
+    assert auc.high is not None
     assert auc.low < 0.5 < auc.high, "a random walk must not look predictable"
     decision = decision_about(report)
     assert not decision.promoted

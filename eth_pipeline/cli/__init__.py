@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from eth_pipeline.cli import inspect, signals
+from eth_pipeline.cli import inspect, registry, signals
 from eth_pipeline.cli.console import refuse_on_error
 
 app = typer.Typer(
@@ -21,6 +21,9 @@ sandbox_app = typer.Typer(help="The embedded exchange.", no_args_is_help=True)
 app.add_typer(sandbox_app, name="sandbox")
 app.add_typer(signals.app, name="signals")
 app.add_typer(inspect.config_app, name="config")
+app.add_typer(registry.promotions_app, name="promotions")
+app.command("rollback")(registry.rollback)
+app.command("alias")(registry.alias)
 app.command("health")(inspect.health)
 app.command("manifest")(inspect.manifest)
 

@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 import typer
+from deltalake.exceptions import DeltaError
 from pydantic import ValidationError
 from rich.console import Console
 
@@ -27,10 +28,15 @@ def refuse_on_error() -> Iterator[None]:
         yield
     except EthPipelineError as error:
         err.print(f"[bold red]{type(error).__name__}[/]", highlight=False)
-        err.print(str(error), highlight=False, markup=False)
+        err.print(str(error), highlight=False, markup=False, soft_wrap=True)
+        raise typer.Exit(1) from error
+    except DeltaError as error:
+        err.print("[bold red]The lake cannot be read[/]", highlight=False)
+        err.print(str(error).partition("\n")[0], highlight=False, markup=False, soft_wrap=True)
+        err.print("Check the lake's location and access (eth-pipeline config show), or restore the table.")
         raise typer.Exit(1) from error
     except ValidationError as error:
-        err.print(str(error), highlight=False, markup=False)
+        err.print(str(error), highlight=False, markup=False, soft_wrap=True)
         raise typer.Exit(1) from error
 
 

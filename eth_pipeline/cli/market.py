@@ -43,7 +43,8 @@ class MarketPlan:
         except ValueError as error:
             raise SettingsInvalid(f"--as-of {as_of!r}: {error}. Write it like 2025-06-29T12:00:00Z.") from error
         folder = replay.resolve() if replay else None
-        return cls(replay=folder, as_of=instant, strength=strength, seed=seed, years=years)
+        whole_second = instant.replace(microsecond=0)  # as it is saved and handed to the serving process
+        return cls(replay=folder, as_of=whole_second, strength=strength, seed=seed, years=years)
 
     @property
     def history_start(self) -> datetime:
@@ -85,17 +86,26 @@ class MarketPlan:
             "years": self.years,
         }
         home.mkdir(parents=True, exist_ok=True)
-        (home / "market.json").write_text(json.dumps(plan, indent=2) + "\n")
+        draft = home / "market.json.part"
+        draft.write_text(json.dumps(plan, indent=2) + "\n")
+        draft.replace(home / "market.json")
 
     @classmethod
     def load(cls, home: Path) -> "MarketPlan | None":
-        """The plan saved beside `home`; None for a home that was never a demo's."""
+        """The plan saved beside `home`; None for a home that was never a demo's.
+
+        Raises:
+            SettingsInvalid: the file is no plan, or its recordings are gone.
+        """
         path = home / "market.json"
         if not path.is_file():
             return None
-        plan = json.loads(path.read_text())
-        replay = Path(plan.pop("replay")) if plan["replay"] else plan.pop("replay")
-        return cls.make(replay=replay, **plan)
+        try:
+            plan = json.loads(path.read_text())
+            replay = Path(plan.pop("replay")) if plan["replay"] else plan.pop("replay")
+            return cls.make(replay=replay, **plan)
+        except (ValueError, KeyError, TypeError, AttributeError) as error:
+            raise SettingsInvalid(f"{path} is no saved market ({error}). Remove this home, or name another.") from error
 
     def environment(self, *, home: Path, url: str) -> dict[str, str]:
         """Environment of every process that works on this home against the exchange at `url`."""

@@ -28,10 +28,11 @@ def production_alias_sensor(context: dg.SensorEvaluationContext) -> dg.SensorRes
     if production is None:
         return dg.SkipReason("no version has the production alias yet")
     seen = json.loads(context.cursor) if context.cursor else {}
-    now = {"version": production.version, "fingerprint": production.fingerprint}
-    if seen == now:
+    if (seen.get("version"), seen.get("fingerprint")) == (production.version, production.fingerprint):
         return dg.SkipReason(f"production is still version {production.version}")
+    # Dagster launches a run key once, for ever: a rollback to version 1 needs another key than its promotion had.
+    moves = seen.get("moves", 0) + 1
     return dg.SensorResult(
-        run_requests=[dg.RunRequest(run_key=f"production-{production.version}-{production.fingerprint[:12]}")],
-        cursor=json.dumps(now),
+        run_requests=[dg.RunRequest(run_key=f"production-{moves}-{production.version}-{production.fingerprint[:12]}")],
+        cursor=json.dumps({"version": production.version, "fingerprint": production.fingerprint, "moves": moves}),
     )

@@ -52,11 +52,15 @@ def promote_candidate(
         run_tags={"dagster_run_id": run_id},
         params={"symbol": settings.symbol, "base_interval": settings.base_interval, "seed": settings.training.seed},
     )
-    log = PromotionLog(settings.home / "promotions.jsonl")
-    log.append(decision=decision, version=version.version, run_id=run_id, at=now)
+    promotion_log(settings).append(decision=decision, version=version.version, run_id=run_id, at=now)
     if decision.promoted:
         store.promote(version.version)
     return decision, version.version
+
+
+def promotion_log(settings: Settings) -> PromotionLog:
+    """The promotion log of this home."""
+    return PromotionLog(settings.home / "promotions.jsonl")
 
 
 def _comparison(lake: Lake, settings: Settings, *, candidate: str, champion: str | None) -> Estimate | None:

@@ -27,6 +27,7 @@ from eth_pipeline.errors import BundleAbsent, BundleExpired, BundleRefused
 from eth_pipeline.features.build import DEFINITION_VERSION, feature_names, features_contract
 from eth_pipeline.lake import Lake
 from eth_pipeline.registry.production import CurrentBundle, current_bundle
+from eth_pipeline.registry.verification import Expectations
 from eth_pipeline.settings import Settings
 from eth_pipeline.signals.consensus import HISTORY_NEEDED, WEIGHTS, build_consensus, timeframe_bars
 from eth_pipeline.signals.forecast import BundleForecaster, Forecast, ModelInfo
@@ -163,8 +164,12 @@ def production_bundle(settings: Settings, *, now: datetime) -> CurrentBundle:
     Raises:
         BundleRefused: or one of its kinds.
     """
-    return current_bundle(
-        home=settings.home,
+    return current_bundle(home=settings.home, **expectations(settings, now=now))
+
+
+def expectations(settings: Settings, *, now: datetime) -> Expectations:
+    """What a bundle must satisfy to be loaded here and now."""
+    return Expectations(
         public_keys=settings.public_key_paths,
         phase=settings.phase,
         now=now,

@@ -117,7 +117,7 @@ def newest_candidate(instance: dg.DagsterInstance) -> Path:
 
 def horizon_table(report: EvaluationReport) -> dg.MarkdownMetadataValue:
     """Out-of-sample figures, a column per horizon, beside the volatility-only and the constant baseline."""
-    figures = {
+    figures: dict[str, list[object]] = {
         "rows": [h.rows for h in report.horizons],
         "sign AUC": [_interval(h.auc, digits=3) for h in report.horizons],
         "volatility only": [_interval(h.auc_volatility, digits=3) for h in report.horizons],

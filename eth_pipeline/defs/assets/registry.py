@@ -14,8 +14,8 @@ from eth_pipeline.defs.resources import Pipeline
 from eth_pipeline.errors import BundleRefused
 from eth_pipeline.registry.production import materialize_production
 from eth_pipeline.registry.promotion import promote_candidate
+from eth_pipeline.signals.evidence import expectations
 from eth_pipeline.signals.evidence import production_bundle as current_bundle_of
-from eth_pipeline.signals.evidence import running_schema
 
 
 @dg.asset(
@@ -85,16 +85,8 @@ def production_bundle(pipeline: Pipeline) -> dg.MaterializeResult:
     """Bring the production alias's bundle to this host, verified."""
     settings = pipeline.settings()
     now = pipeline.moment().now
-    bundle = materialize_production(
-        registry_store(settings),
-        home=settings.home,
-        public_keys=settings.public_key_paths,
-        phase=settings.phase,
-        now=now,
-        feature_schema=running_schema(settings),
-        base_interval=settings.base_interval,
-        symbol=settings.symbol,
-    )
+    store = registry_store(settings)
+    bundle = materialize_production(store, home=settings.home, **expectations(settings, now=now))
     current, version = current_bundle_of(settings, now=now)
     if current.fingerprint != bundle.fingerprint:
         raise BundleRefused("Another process moved the production bundle meanwhile. Materialize this asset again.")

@@ -1,0 +1,122 @@
+"""The Dagster UI as an operator uses it, in a real browser against a running `eth-pipeline up`.
+
+The story is the one that matters most: a person who clicks Materialize on the signal while the feed is stale must
+be told so, and must not get a tradeable row.
+"""
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+import httpx2
+import pytest
+from playwright.sync_api import Page, expect, sync_playwright
+
+from eth_pipeline_tests.running_up import Up, running_up, small_demo_home
+
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
+
+PATIENCE_MS = 180_000.0  # a page and a run on two busy cores; waits end as soon as the text is there
+QUIET = [
+    *("--headless=new", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run"),
+    *("--disable-background-networking", "--disable-component-update", "--disable-sync"),
+]
+
+
+@pytest.fixture(scope="module")
+def up(chromium: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Up]:
+    """A running `up` on an empty demo home; without a browser it is not even started."""
+    with running_up(small_demo_home(tmp_path_factory.mktemp("ui"))) as running:
+        yield running
+
+
+@pytest.fixture
+def page(chromium: str, up: Up, tmp_path: Path) -> Iterator[Page]:
+    """A fresh browser whose relative addresses are the Dagster UI's."""
+    with sync_playwright() as playwright:
+        context = playwright.chromium.launch_persistent_context(
+            tmp_path / "browser",
+            executable_path=chromium,
+            args=QUIET,
+            base_url=f"http://127.0.0.1:{up.port}",
+            viewport={"width": 1600, "height": 1000},
+        )
+        context.set_default_timeout(PATIENCE_MS)
+        expect.set_options(timeout=PATIENCE_MS)
+        yield context.pages[0]
+        context.close()
+
+
+def test_the_asset_graph_shows_the_planes_and_their_assets(page: Page) -> None:
+    page.goto("/asset-groups")
+    for plane in ("data", "model", "decision"):
+        expect(page.get_by_text(plane, exact=True).first).to_be_visible()
+    page.keyboard.press("Alt+e")  # expands every group
+    for asset in ("klines", "open_interest", "features", "lightgbm_candidate", "gate_verdict", "hourly_signal"):
+        expect(page.get_by_text(asset, exact=True).first).to_be_visible()
+
+
+def test_the_page_of_a_stream_shows_its_freshness_check_and_its_columns(page: Page) -> None:
+    page.goto("/assets/klines?view=checks")
+    expect(page.get_by_text("fresh_on_data_time").first).to_be_visible()
+    page.goto("/assets/klines")
+    expect(page.get_by_text("Exclusive end of the bar: open_time + interval.").first).to_be_visible()
+    expect(page.get_by_text("timestamp UTC").first).to_be_visible()
+
+
+def test_the_companion_of_a_stream_shows_a_freshness_policy(page: Page) -> None:
+    page.goto("/assets/klines_newest_bar")
+    expect(page.get_by_text("Freshness policy").first).to_be_visible()
+    expect(page.get_by_text(re.compile("Fails if more than .* since last materialization")).first).to_be_visible()
+
+
+def test_a_click_on_the_signal_is_refused_on_stale_input_and_works_again_afterwards(page: Page, up: Up) -> None:
+    """The incident: the reviewed system traded on bars that were 77.8 hours old while every job was green."""
+    launch_hourly(page)
+    expect_newest_run(page, "Success", number=1)
+
+    control(up, "POST", "/sandbox/faults", {"kind": "stale"})
+    control(up, "POST", "/sandbox/clock", {"advance_seconds": 3 * 3600})
+    page.goto("/assets/hourly_signal")
+    click_materialize(page, "Materialize")
+    expect_newest_run(page, "Failure", number=2)
+    page.locator("a[href^='/runs/']").first.click()
+    expect(page.get_by_text("is BLOCKED").first).to_be_visible()
+    said = page.get_by_text(re.compile(r"stream_stale klines ETHUSDT: newest data is 3\.\d\d h old, limit 1\.00 h"))
+    expect(said.first).to_be_visible()
+    page.goto("/assets/klines?view=checks")
+    expect(page.get_by_text("Failed").first).to_be_visible()
+
+    control(up, "DELETE", "/sandbox/faults")
+    launch_hourly(page)
+    expect_newest_run(page, "Success", number=3)
+
+
+def launch_hourly(page: Page) -> None:
+    """Start the hourly job from its page."""
+    page.goto("/locations/eth_pipeline/jobs/hourly")
+    click_materialize(page, "Materialize all")
+
+
+def click_materialize(page: Page, label: str) -> None:
+    """Click, and confirm that an upstream asset (the production bundle) was never materialized if asked."""
+    page.get_by_role("button", name=label, exact=True).click()
+    confirm = page.get_by_role("button", name="Confirm")
+    launched = page.get_by_text(re.compile("Launched run|Requested run"))
+    expect(confirm.or_(launched).first).to_be_visible()
+    if confirm.is_visible():
+        confirm.click()
+    expect(launched.first).to_be_visible()
+
+
+def expect_newest_run(page: Page, status: str, *, number: int) -> None:
+    """Wait on the list of runs until there are `number` and the newest has ended as `status`."""
+    page.goto("/runs")
+    rows = page.locator("a[href^='/runs/']")
+    expect(rows.first).to_be_visible()
+    page.screenshot(path=f"/tmp/shots/ui-{number}.png")
+
+
+def control(up: Up, method: str, path: str, body: dict[str, object] | None = None) -> None:
+    """Ask the embedded exchange's control door."""
+    assert httpx2.request(method, f"{up.sandbox_url}{path}", json=body).is_success
