@@ -16,6 +16,7 @@ from eth_pipeline_tests.running_up import Up, running_up, small_demo_home
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
 
+HOURLY = "/locations/eth_pipeline/jobs/hourly"
 PATIENCE_MS = 180_000.0  # a page and a run on two busy cores; waits end as soon as the text is there
 QUIET = [
     *("--headless=new", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run"),
@@ -48,6 +49,7 @@ def page(chromium: str, up: Up, tmp_path: Path) -> Iterator[Page]:
 
 
 def test_the_asset_graph_shows_the_planes_and_their_assets(page: Page) -> None:
+    page.set_viewport_size({"width": 2400, "height": 3200})  # assets outside the window are not drawn
     page.goto("/asset-groups")
     for plane in ("data", "model", "decision"):
         expect(page.get_by_text(plane, exact=True).first).to_be_visible()
@@ -72,49 +74,45 @@ def test_the_companion_of_a_stream_shows_a_freshness_policy(page: Page) -> None:
 
 def test_a_click_on_the_signal_is_refused_on_stale_input_and_works_again_afterwards(page: Page, up: Up) -> None:
     """The incident: the reviewed system traded on bars that were 77.8 hours old while every job was green."""
-    launch_hourly(page)
-    expect_newest_run(page, "Success", number=1)
+    page.goto(HOURLY)
+    materialize(page)
+    expect_status(page, "Success")
 
     control(up, "POST", "/sandbox/faults", {"kind": "stale"})
     control(up, "POST", "/sandbox/clock", {"advance_seconds": 3 * 3600})
     page.goto("/assets/hourly_signal")
-    click_materialize(page, "Materialize")
-    expect_newest_run(page, "Failure", number=2)
-    page.locator("a[href^='/runs/']").first.click()
-    expect(page.get_by_text("is BLOCKED").first).to_be_visible()
-    said = page.get_by_text(re.compile(r"stream_stale klines ETHUSDT: newest data is 3\.\d\d h old, limit 1\.00 h"))
-    expect(said.first).to_be_visible()
+    materialize(page)
+    expect_status(page, "Failure")
+    expect(page.get_by_text(re.compile("Signal .* is BLOCKED")).first).to_be_visible()
+    refusal = r"stream_stale klines ETHUSDT: newest data is 3\.\d\d h old, limit 1\.00 h"
+    expect(page.get_by_text(re.compile(refusal)).first).to_be_visible()
     page.goto("/assets/klines?view=checks")
-    expect(page.get_by_text("Failed").first).to_be_visible()
+    expect(page.get_by_text("Failed", exact=True).first).to_be_visible()
 
     control(up, "DELETE", "/sandbox/faults")
-    launch_hourly(page)
-    expect_newest_run(page, "Success", number=3)
+    page.goto(HOURLY)
+    materialize(page)
+    expect_status(page, "Success")
 
 
-def launch_hourly(page: Page) -> None:
-    """Start the hourly job from its page."""
-    page.goto("/locations/eth_pipeline/jobs/hourly")
-    click_materialize(page, "Materialize all")
-
-
-def click_materialize(page: Page, label: str) -> None:
-    """Click, and confirm that an upstream asset (the production bundle) was never materialized if asked."""
-    page.get_by_role("button", name=label, exact=True).click()
+def materialize(page: Page) -> None:
+    """Click Materialize, confirm if asked (an upstream asset never was), and follow the run to its page."""
+    page.get_by_role("button", name="Materialize").first.click()
     confirm = page.get_by_role("button", name="Confirm")
-    launched = page.get_by_text(re.compile("Launched run|Requested run"))
+    launched = page.get_by_text("Launched run")
     expect(confirm.or_(launched).first).to_be_visible()
     if confirm.is_visible():
         confirm.click()
-    expect(launched.first).to_be_visible()
+    expect(launched).to_be_visible()
+    page.get_by_text("View", exact=True).click()
+    page.wait_for_url("**/runs/*")
 
 
-def expect_newest_run(page: Page, status: str, *, number: int) -> None:
-    """Wait on the list of runs until there are `number` and the newest has ended as `status`."""
-    page.goto("/runs")
-    rows = page.locator("a[href^='/runs/']")
-    expect(rows.first).to_be_visible()
-    page.screenshot(path=f"/tmp/shots/ui-{number}.png")
+def expect_status(page: Page, status: str) -> None:
+    """Wait on the page of a run until it has ended, and see how."""
+    ended = page.get_by_text(re.compile("^(Success|Failure|Canceled)$")).first
+    expect(ended).to_be_visible()
+    expect(ended).to_have_text(status)
 
 
 def control(up: Up, method: str, path: str, body: dict[str, object] | None = None) -> None:
