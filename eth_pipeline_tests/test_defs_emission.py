@@ -10,7 +10,7 @@ import dagster as dg
 import pytest
 from dagster._core.utils import make_new_run_id
 
-from eth_pipeline.contracts.clock import HOUR, floor_hour, iso
+from eth_pipeline.contracts.clock import HOUR, SystemClock, floor_hour, iso
 from eth_pipeline.contracts.signal import ReasonCode, SignalRecord, SignalState
 from eth_pipeline.contracts.tables import STREAMS
 from eth_pipeline.defs.assets.exchange import newest_key
@@ -134,9 +134,12 @@ def test_a_stopped_embedded_exchange_does_not_move_the_home_to_todays_date(home:
 
 def test_a_run_that_died_leaves_one_blocked_record_and_only_where_there_is_none(home: SmallHome) -> None:
     with home.entered():
-        first = emit_failed_hour(Pipeline(), run_id="dead-run", error="step features failed: no memory")
+        began = SystemClock().now()
+        first = emit_failed_hour(
+            Pipeline(), run_id="dead-run", started_at=began, error="step features failed: no memory"
+        )
         assert first is not None
-        assert emit_failed_hour(Pipeline(), run_id="dead-run", error="again") is None
+        assert emit_failed_hour(Pipeline(), run_id="dead-run", started_at=began, error="again") is None
     record = record_of(home, hour_of(home))
     assert record == first
     assert (record.state, record.run_id) == (SignalState.BLOCKED, "dead-run")
@@ -144,6 +147,16 @@ def test_a_run_that_died_leaves_one_blocked_record_and_only_where_there_is_none(
         (ReasonCode.RUN_FAILED, "step features failed: no memory")
     ]
     assert (record.allow_open, record.allow_close) == (False, True)
+
+
+def test_a_run_that_is_noticed_after_its_hour_is_recorded_under_its_own_hour(home: SmallHome) -> None:
+    began = SystemClock().now()
+    started_in = hour_of(home)
+    home.sandbox.clock.advance(HOUR)
+    with home.entered():
+        record = emit_failed_hour(Pipeline(), run_id="late-notice", started_at=began - HOUR, error="killed at :59")
+    assert record is not None
+    assert record.decision_time == started_in
 
 
 def test_the_failure_sensor_records_the_hour_of_a_run_that_failed(home: SmallHome) -> None:

@@ -68,7 +68,7 @@ class Host:
                 column: OOF_FORECASTS.schema[column] for column in ("horizon_hours", "decision_time", "fold")
             },
         )
-        store_oof(self.lake, rows, fingerprint=fingerprint(bundle))
+        store_oof(self.lake, rows, fingerprint=fingerprint(bundle), symbol="ETHUSDT", provenance=made.provenance)
         return bundle
 
     def promote(self, bundle: Path, *, hours_later: int = 0) -> tuple[PromotionDecision, str]:
@@ -77,8 +77,13 @@ class Host:
             store=self.store,
             lake=self.lake,
             settings=self.settings,
-            now=NOW + timedelta(hours=hours_later),
             run_id="run-1",
+            public_keys=self.settings.public_key_paths,
+            phase="paper",
+            now=NOW + timedelta(hours=hours_later),
+            feature_schema=SCHEMA,
+            base_interval="1h",
+            symbol="ETHUSDT",
         )
 
     def alias(self, name: str) -> str | None:
@@ -203,3 +208,15 @@ def test_a_registry_that_does_not_answer_promotes_nothing(host: Host) -> None:
             base_interval="1h",
             symbol="ETHUSDT",
         )
+
+
+def test_an_expired_champion_need_not_be_beaten(host: Host) -> None:
+    """It forecasts nothing any more; with its old rows gone no candidate could ever replace it."""
+    host.promote(host.candidate("first", skill=0.8))
+    later = contract().expires_at - NOW
+    decision, version = host.promote(
+        host.candidate("weaker", skill=0.1), hours_later=int(later / timedelta(hours=1)) + 1
+    )
+    assert decision.promoted, decision.summary
+    assert decision.champion_fingerprint is None
+    assert host.alias("production") == version

@@ -38,7 +38,7 @@ _MLFLOW_ENVIRONMENT = {
     "DO_NOT_TRACK": "true",
 }
 
-_MLFLOW_PAGE = "/#/models?workflowType=machine_learning"  # its first page is about language models
+_MLFLOW_PAGE = "/#/models"  # its first page is about language models
 
 _STATE_QUERY = """{
   workspaceOrError { ... on Workspace { locationEntries { loadStatus locationOrLoadError {

@@ -38,6 +38,7 @@ OOF_FORECASTS = TableContract(
     row_is="one out-of-fold forecast of one candidate for one horizon of one hour; nothing here taught that model",
     key=("fingerprint", "horizon_hours", "decision_time"),
     columns=(
+        Column("symbol", pl.String, "text", "Traded symbol."),
         Column("fingerprint", pl.String, "sha256", "The candidate's bundle."),
         Column("horizon_hours", pl.Int32, "hours", "Forecast horizon."),
         Column("decision_time", INSTANT, "instant, UTC", "The full hour."),
@@ -45,6 +46,7 @@ OOF_FORECASTS = TableContract(
         Column("probability", pl.Float64, "probability", "Calibrated probability of up."),
         Column("up", pl.Int8, "flag", "1 if the return was positive.", nullable=True),
         Column("forward_return", pl.Float64, "log return", "Mark price, entered at the next bar.", nullable=True),
+        Column("provenance", pl.String, "text", "`binance`, `replay` or `simulated`."),
     ),
     partition_by=("fingerprint",),
     newest_by="decision_time",

@@ -9,7 +9,7 @@ from typing import TypedDict
 
 import dagster as dg
 
-from eth_pipeline.contracts.clock import HOUR, floor_hour
+from eth_pipeline.contracts.clock import HOUR, SystemClock, floor_hour
 from eth_pipeline.contracts.signal import CONSENSUS, FORECASTS, SIGNALS, SignalRecord
 from eth_pipeline.contracts.tables import KLINES, STREAMS
 from eth_pipeline.defs.resources import Moment, Pipeline
@@ -59,11 +59,15 @@ def emit_days(
     return list(signal_log(lake, settings).between(first, end, symbol=settings.symbol, phase=settings.phase))
 
 
-def emit_failed_hour(pipeline: Pipeline, *, run_id: str, error: str) -> SignalRecord | None:
-    """Write a blocked record (`run_failed`) for the newest hour if it has none; None when it has one."""
+def emit_failed_hour(pipeline: Pipeline, *, run_id: str, started_at: datetime, error: str) -> SignalRecord | None:
+    """Write a blocked record (`run_failed`) for the hour of a dead run if it has none; None when it has one.
+
+    Args:
+        started_at: local time at which the run started; a run that died at 12:59 and is noticed at 13:00 is 12:00's.
+    """
     settings, lake, moment = pipeline.settings(), pipeline.lake(), pipeline.moment()
     log = signal_log(lake, settings)
-    hour = floor_hour(moment.now)
+    hour = floor_hour(started_at + (moment.now - SystemClock().now()))
     if log.get(hour, symbol=settings.symbol, phase=settings.phase) is not None:
         return None
     return log.write(

@@ -15,20 +15,24 @@ from eth_pipeline.models.report import Estimate
 _COMMON_ROWS = 1000
 
 
-def store_oof(lake: Lake, oof: pl.DataFrame, *, fingerprint: str) -> int | None:
+def store_oof(lake: Lake, oof: pl.DataFrame, *, fingerprint: str, symbol: str, provenance: str) -> int | None:
     """Keep a candidate's out-of-fold forecasts for later comparisons; returns the table version."""
     rows = oof.with_columns(
-        fingerprint=pl.lit(fingerprint), forward_return=pl.col("forward_return").fill_nan(None)
+        fingerprint=pl.lit(fingerprint),
+        symbol=pl.lit(symbol),
+        provenance=pl.lit(provenance),
+        forward_return=pl.col("forward_return").fill_nan(None),
     ).select(list(OOF_FORECASTS.schema))
     return lake.upsert(OOF_FORECASTS, rows).version
 
 
 def compare(
-    lake: Lake, *, candidate: str, champion: str, horizon_hours: int, samples: int, seed: int
+    lake: Lake, *, symbol: str, candidate: str, champion: str, horizon_hours: int, samples: int, seed: int
 ) -> Estimate | None:
     """Sign AUC of the candidate minus the champion's on the same hours, with a weekly-block-bootstrap interval.
 
     Args:
+        symbol: the traded symbol; forecasts of another one are not comparable.
         candidate: fingerprint of the candidate's bundle.
         champion: fingerprint of the bundle in production.
         horizon_hours: the horizon compared.
@@ -40,7 +44,9 @@ def compare(
     """
     rows = lake.read(
         OOF_FORECASTS,
-        where=pl.col("fingerprint").is_in([candidate, champion]) & (pl.col("horizon_hours") == horizon_hours),
+        where=pl.col("fingerprint").is_in([candidate, champion])
+        & (pl.col("symbol") == symbol)
+        & (pl.col("horizon_hours") == horizon_hours),
     )
     ours, theirs = (rows.filter(pl.col("fingerprint") == name) for name in (candidate, champion))
     both = ours.join(theirs, on="decision_time", suffix="_champion").filter(pl.col("up").is_not_null())

@@ -6,24 +6,32 @@ The order is the safety: the decision is attached and signed before anything is 
 written before the alias moves, so an alias without a log entry can only come from another hand.
 """
 
-from datetime import datetime
 from pathlib import Path
+from typing import Unpack
 
 from eth_pipeline.contracts.artifact import PromotionDecision
+from eth_pipeline.errors import BundleRefused
 from eth_pipeline.lake import Lake
 from eth_pipeline.models.report import Estimate
 from eth_pipeline.registry.bundle import attach_decision
 from eth_pipeline.registry.champion import compare
 from eth_pipeline.registry.decision import decide
 from eth_pipeline.registry.mlflow_store import RegistryStore
+from eth_pipeline.registry.production import fetch_verified
 from eth_pipeline.registry.promotion_log import PromotionLog
 from eth_pipeline.registry.signing import create_key_pair
-from eth_pipeline.registry.verification import fingerprint, read_report
+from eth_pipeline.registry.verification import Expectations, fingerprint, read_report
 from eth_pipeline.settings import Settings
 
 
 def promote_candidate(
-    folder: Path, *, store: RegistryStore, lake: Lake, settings: Settings, now: datetime, run_id: str
+    folder: Path,
+    *,
+    store: RegistryStore,
+    lake: Lake,
+    settings: Settings,
+    run_id: str,
+    **expected: Unpack[Expectations],
 ) -> tuple[PromotionDecision, str]:
     """Decide about the bundle in `folder` and carry the decision out; returns it with the registry version.
 
@@ -33,8 +41,7 @@ def promote_candidate(
     """
     _ensure_keys(settings)
     report = read_report(folder)
-    candidate, production = fingerprint(folder), store.production()
-    champion = production.fingerprint if production else None
+    candidate, champion = fingerprint(folder), _champion(store, settings, expected)
     decision = decide(
         report,
         phase=settings.phase,
@@ -42,7 +49,7 @@ def promote_candidate(
         candidate_fingerprint=candidate,
         champion_fingerprint=champion,
         champion_comparison=_comparison(lake, settings, candidate=candidate, champion=champion),
-        decided_at=now,
+        decided_at=expected["now"],
     )
     attach_decision(folder, decision, private_key=settings.private_key_path)
     version = store.register_candidate(
@@ -52,7 +59,7 @@ def promote_candidate(
         run_tags={"dagster_run_id": run_id},
         params={"symbol": settings.symbol, "base_interval": settings.base_interval, "seed": settings.training.seed},
     )
-    promotion_log(settings).append(decision=decision, version=version.version, run_id=run_id, at=now)
+    promotion_log(settings).append(decision=decision, version=version.version, run_id=run_id, at=expected["now"])
     if decision.promoted:
         store.promote(version.version)
     return decision, version.version
@@ -63,11 +70,27 @@ def promotion_log(settings: Settings) -> PromotionLog:
     return PromotionLog(settings.home / "promotions.jsonl")
 
 
+def _champion(store: RegistryStore, settings: Settings, expected: Expectations) -> str | None:
+    """Fingerprint of the bundle to beat: the one in production, unless it may not run any more by itself.
+
+    An expired champion, or one that fails verification, forecasts nothing; a candidate that had to beat it on rows
+    that no longer exist could never replace it.
+    """
+    production = store.production()
+    if production is None:
+        return None
+    try:
+        return fetch_verified(store, production, home=settings.home, **expected).fingerprint
+    except BundleRefused:
+        return None
+
+
 def _comparison(lake: Lake, settings: Settings, *, candidate: str, champion: str | None) -> Estimate | None:
     if champion is None or champion == candidate:
         return None
     return compare(
         lake,
+        symbol=settings.symbol,
         candidate=candidate,
         champion=champion,
         horizon_hours=min(settings.training.horizons_hours),

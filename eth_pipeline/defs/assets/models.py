@@ -59,7 +59,13 @@ def lightgbm_candidate(context: dg.AssetExecutionContext, pipeline: Pipeline) ->
         lock_digest=lock_digest(),
         created_at=moment.now,
     )
-    store_oof(pipeline.lake(), candidate.oof, fingerprint=fingerprint)
+    store_oof(
+        pipeline.lake(),
+        candidate.oof,
+        fingerprint=fingerprint,
+        symbol=settings.symbol,
+        provenance=training_set.provenance,
+    )
     report = candidate.report
     return dg.MaterializeResult(
         data_version=dg.DataVersion(fingerprint),
@@ -135,4 +141,4 @@ def horizon_table(report: EvaluationReport) -> dg.MarkdownMetadataValue:
 def _interval(estimate: Estimate, *, digits: int) -> str:
     if estimate.value is None or estimate.low is None or estimate.high is None:
         return "–"
-    return f"{estimate.value:.{digits}f} [{estimate.low:.{digits}f}, {estimate.high:.{digits}f}]"
+    return f"{estimate.value:.{digits}f} [{estimate.low:.{digits}f},\N{NO-BREAK SPACE}{estimate.high:.{digits}f}]"

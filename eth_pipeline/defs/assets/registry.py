@@ -45,8 +45,8 @@ def promotion_decision(context: dg.AssetExecutionContext, pipeline: Pipeline) ->
         store=registry_store(settings),
         lake=pipeline.lake(),
         settings=settings,
-        now=pipeline.moment().now,
         run_id=context.run.run_id,
+        **expectations(settings, now=pipeline.moment().now),
     )
     return dg.MaterializeResult(
         data_version=dg.DataVersion(decision.decision_id),
