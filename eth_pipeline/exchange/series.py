@@ -3,12 +3,15 @@
 Belongs here: the state of one ingestion and its one write. Does not belong: asking the doors (`ingest`).
 """
 
+from collections.abc import Callable
 from datetime import datetime, timedelta
 from typing import Literal
 
 import polars as pl
 
 from eth_pipeline.contracts.clock import HOUR, floor_interval
+from eth_pipeline.contracts.tables import INSTANT
+from eth_pipeline.exchange.findings import Absence
 from eth_pipeline.exchange.gaps import Hole, find_holes, missing_inside
 from eth_pipeline.exchange.quarantine import split
 from eth_pipeline.exchange.streams import Stream
@@ -25,9 +28,19 @@ class Series:
     Args:
         now: exchange time; rows not known by then are never kept.
         history_start: the first instant wanted.
+        stored: instants and `available_at` of the stored rows, where they were read already.
     """
 
-    def __init__(self, lake: Lake, stream: Stream, symbol: str, *, now: datetime, history_start: datetime) -> None:
+    def __init__(
+        self,
+        lake: Lake,
+        stream: Stream,
+        symbol: str,
+        *,
+        now: datetime,
+        history_start: datetime,
+        stored: pl.DataFrame | None = None,
+    ) -> None:
         self.stream = stream
         self.symbol = symbol
         self._lake = lake
@@ -36,9 +49,13 @@ class Series:
         self.mine = pl.col("symbol") == symbol
         if stream.interval is not None:
             self.mine = self.mine & (pl.col("interval") == stream.interval)
-        self.stored = lake.read(stream.contract, where=self.mine, columns=[stream.time_column, "available_at"])
+        if stored is None:
+            stored = lake.read(stream.contract, where=self.mine, columns=[stream.time_column, "available_at"])
+        self.stored = stored
         self.new = stream.contract.empty()
         self.bad = stream.contract.empty()
+        self.doubled: dict[datetime, str] = {}
+        self.revised: list[tuple[datetime, str]] = []
 
     @property
     def name(self) -> str:
@@ -84,6 +101,20 @@ class Series:
         times = self.times
         return missing_inside(times, step=self._spacing(times))
 
+    def absence(self, *, never: Callable[[list[Hole]], list[Hole]]) -> Absence:
+        """What is not there by now, split into before, inside and after the rows that are."""
+        holes = self.holes()
+        oldest, newest = self.times.min(), self.times.max()
+        if not (isinstance(oldest, datetime) and isinstance(newest, datetime)):
+            return Absence(self._start, None, (), (), None, is_empty=True)
+        inside = [hole for hole in holes if oldest < hole.first and hole.last < newest]
+        tails = [hole for hole in holes if hole.first > newest]
+        is_later = any(hole.first < oldest for hole in holes)
+        head = oldest if is_later else None
+        return Absence(
+            self._start, head, tuple(inside), tuple(never(inside)), tails[0] if tails else None, is_empty=False
+        )
+
     def take(self, rows: pl.DataFrame, *, source: Source, provenance: str) -> None:
         """Add rows of one door. The first row of an instant wins; unfinished ones are dropped, bad ones set aside."""
         contract = self.stream.contract
@@ -94,30 +125,47 @@ class Series:
             rows.filter(pl.col("available_at") <= self._now, pl.col(self.stream.time_column) >= self._start)
             .with_columns(pl.lit(value).alias(name) for name, value in constants.items())
             .select(list(contract.schema))
-            .unique(contract.key, keep="first", maintain_order=True)
         )
+        rows = self._once(rows)
         good, bad = split(contract, rows)
         fresh = good.join(self.new, on=list(contract.key), how="anti")
         self.new = pl.concat([self.new, fresh])
         self.bad = pl.concat([self.bad, bad], how="diagonal").unique(contract.key, keep="last", maintain_order=True)
 
+    def _once(self, rows: pl.DataFrame) -> pl.DataFrame:
+        """`rows` without repeated instants, which are noted."""
+        key = list(self.stream.contract.key)
+        first = rows.unique(key, keep="first", maintain_order=True)
+        if first.height == rows.height:
+            return rows
+        time = self.stream.time_column
+        twice = rows.group_by(time).agg(pl.len().alias("n")).filter(pl.col("n") > 1)
+        differing = set(rows.unique().filter(pl.col(time).is_duplicated())[time])
+        for instant, count in twice.iter_rows():
+            how = "with different values, the first was stored" if instant in differing else "with equal values"
+            self.doubled[instant] = f"published {count} times in one answer or file, {how}"
+        return first
+
     def drop_from(self, instant: datetime) -> None:
         """Forget new rows at or after `instant`: a door failed there, and what is written must be contiguous."""
         self.new = self.new.filter(pl.col(self.stream.time_column) < instant)
 
-    def write(self) -> Upsert:
-        """One atomic upsert of what is new or differs from what is stored.
+    def wanted(self) -> tuple[pl.DataFrame, Upsert]:
+        """What is new or differs from what is stored, and how much of each; for one atomic upsert.
 
         A stored row stays as it is when only its door differs, or where the new one merely knows less.
-
-        Raises:
-            ContractViolation, ProvenanceMismatch: nothing was written.
         """
         self.new = self.new.sort(self.stream.time_column)
-        wanted = pl.concat([self.new.join(self.stored, on=self.stream.time_column, how="anti"), self._revisions()])
-        if not wanted.height:
-            return Upsert(0, 0, 0, None)
-        return self._lake.upsert(self.stream.contract, wanted)
+        fresh = self.new.join(self.stored, on=self.stream.time_column, how="anti")
+        revisions = self._revisions()
+        return pl.concat([fresh, revisions]), Upsert(fresh.height, revisions.height, 0, None)
+
+    def from_api(self, *, since: datetime, until: datetime, column: str) -> pl.DataFrame:
+        """Instant and `column` of rows between `since` and `until` that came over REST, stored or new."""
+        time = self.stream.time_column
+        between = (pl.col("source") == "api") & pl.col(time).is_between(pl.lit(since, INSTANT), pl.lit(until, INSTANT))
+        stored = self._lake.read(self.stream.contract, where=self.mine & between, columns=[time, column])
+        return pl.concat([stored, self.new.filter(between).select(time, column)])
 
     def still_bad(self) -> pl.DataFrame:
         """Rows set aside that no door replaced by a good one."""
@@ -140,6 +188,7 @@ class Series:
             pl.col(name).is_not_null() & pl.col(name).ne_missing(pl.col(f"{name}_stored")) for name in values
         )
         joined = again.join(known, on=list(contract.key), how="inner", suffix="_stored").filter(differs)
+        self.revised = [(time, "published again with other values") for time in joined[self.stream.time_column]]
         return joined.with_columns(pl.coalesce(name, f"{name}_stored").alias(name) for name in values).select(
             list(contract.schema)
         )
