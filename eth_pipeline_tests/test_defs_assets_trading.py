@@ -5,7 +5,6 @@ The incident behind it: the reviewed system traded on bars that were 77.8 hours 
 
 from collections.abc import Iterator
 from datetime import timedelta
-from pathlib import Path
 
 import dagster as dg
 import pytest

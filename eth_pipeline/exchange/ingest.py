@@ -7,14 +7,15 @@ Does not belong: one series' way through the doors (`doors`), its rows (`series`
 An exchange that is down is an outcome, not an exception: the decision plane must learn about it in a row.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 
 import polars as pl
 
 from eth_pipeline.contracts.clock import floor_interval, require_utc
+from eth_pipeline.contracts.tables import INSTANT
 from eth_pipeline.errors import NeedsHuman
-from eth_pipeline.exchange.archive import Archive
+from eth_pipeline.exchange.archive import Archive, ArchiveFile
 from eth_pipeline.exchange.doors import Doors, Progress
 from eth_pipeline.exchange.late_bars import is_worth_another_look
 from eth_pipeline.exchange.ledger import Report, record
@@ -68,6 +69,28 @@ def ingest_stream(
     return tuple(results.values())
 
 
+def reread_files(
+    stream: Stream,
+    files: Mapping[str, Sequence[ArchiveFile]],
+    *,
+    transport: Transport,
+    lake: Lake,
+    settings: Settings,
+    now: datetime,
+) -> tuple[IngestResult, ...]:
+    """Read archive files that were replaced, by symbol, and correct the rows that they contradict.
+
+    Raises:
+        As `ingest_stream`.
+    """
+    if not files:
+        return ()
+    run = _Run(stream, transport, lake, settings, now=now, progress=_Silent())
+    results = run.ingest(list(files), reread=files)
+    run.keep_ledger()
+    return tuple(results.values())
+
+
 def _is_late(stream: Stream, result: IngestResult, closed_at: datetime) -> bool:
     """The doors answered and the bar that closed last was not among the rows."""
     newest = result.newest_available_at
@@ -107,13 +130,18 @@ class _Run:
         self._reports: dict[str, Report] = {}
         self._written: list[pl.DataFrame] = []
 
-    def ingest(self, symbols: Sequence[str]) -> dict[str, IngestResult]:
-        """Fetch `symbols` one after the other, write them in one commit."""
+    def ingest(
+        self, symbols: Sequence[str], *, reread: Mapping[str, Sequence[ArchiveFile]] | None = None
+    ) -> dict[str, IngestResult]:
+        """Fetch what `symbols` miss, or the files of `reread`, one after the other; write them in one commit."""
         doors, series = self._opened(symbols)
         trouble: NeedsHuman | None = None
         for symbol in symbols:
             try:
-                doors[symbol].fetch()
+                if reread is None:
+                    doors[symbol].fetch()
+                else:
+                    doors[symbol].reread(reread[symbol])
             except NeedsHuman as error:
                 trouble = error
                 break
@@ -166,13 +194,23 @@ class _Run:
 
     def _write(self, series: Sequence[Series]) -> dict[str, Upsert]:
         """One atomic upsert for all of `series`."""
-        wanted = {one.symbol: one.wanted() for one in series}
+        known = self._known(pl.concat([one.again() for one in series]))
+        wanted = {one.symbol: one.wanted(known) for one in series}
         frames = [rows for rows, _ in wanted.values() if rows.height]
         if frames:
             rows = pl.concat(frames)
             self._lake.upsert(self.stream.contract, rows)
             self._written.append(rows.select("symbol", self.stream.time_column))
         return {symbol: counts for symbol, (_, counts) in wanted.items()}
+
+    def _known(self, again: pl.Series) -> pl.DataFrame:
+        """Stored rows around the instants that came again, of all symbols: one read."""
+        if not len(again):
+            return self.stream.contract.empty()
+        between = pl.col(self.stream.time_column).is_between(pl.lit(again.min(), INSTANT), pl.lit(again.max(), INSTANT))
+        if self.stream.interval is not None:
+            between = between & (pl.col("interval") == self.stream.interval)
+        return self._lake.read(self.stream.contract, where=between)
 
     def _doubted(self) -> pl.DataFrame | None:
         if self.stream.contract.name not in COMPARED or not self._written:

@@ -12,7 +12,7 @@ import polars as pl
 from eth_pipeline.contracts.clock import HOUR, floor_interval
 from eth_pipeline.contracts.tables import INSTANT
 from eth_pipeline.exchange.findings import Absence
-from eth_pipeline.exchange.gaps import Hole, find_holes, missing_inside
+from eth_pipeline.exchange.gaps import Hole, find_holes
 from eth_pipeline.exchange.quarantine import split
 from eth_pipeline.exchange.streams import Stream
 from eth_pipeline.lake import Lake, Upsert
@@ -52,6 +52,10 @@ class Series:
         if stored is None:
             stored = lake.read(stream.contract, where=self.mine, columns=[stream.time_column, "available_at"])
         self.stored = stored
+        self._stored_times = stored[stream.time_column].unique().sort()
+        self._times, self._times_of = self._stored_times, pl.DataFrame()
+        self._holes: list[Hole] = []
+        self._holes_of: pl.Series | None = None
         self.new = stream.contract.empty()
         self.bad = stream.contract.empty()
         self.doubled: dict[datetime, str] = {}
@@ -67,7 +71,11 @@ class Series:
     def times(self) -> pl.Series:
         """Instants that are stored or came, sorted."""
         column = self.stream.time_column
-        return pl.concat([self.stored[column], self.new[column]]).unique().sort()
+        if self._times_of is not self.new:  # every change of `new` makes another frame
+            fresh = self.new[column]
+            self._times_of = self.new
+            self._times = pl.concat([self._stored_times, fresh]).unique().sort() if len(fresh) else self._stored_times
+        return self._times
 
     @property
     def newest_stored(self) -> datetime | None:
@@ -83,6 +91,11 @@ class Series:
 
     def holes(self) -> list[Hole]:
         """Everything that should be there by now and is not, oldest first."""
+        if self._holes_of is not self.times:
+            self._holes, self._holes_of = self._found_holes(), self.times
+        return self._holes
+
+    def _found_holes(self) -> list[Hole]:
         times = self.times
         step = self._spacing(times)
         newest = times.max()
@@ -98,8 +111,10 @@ class Series:
 
     def gaps(self) -> list[Hole]:
         """Holes between the first and the newest row."""
-        times = self.times
-        return missing_inside(times, step=self._spacing(times))
+        oldest, newest = self.times.min(), self.times.max()
+        if not (isinstance(oldest, datetime) and isinstance(newest, datetime)):
+            return []
+        return [hole for hole in self.holes() if oldest < hole.first and hole.last < newest]
 
     def absence(self, *, never: Callable[[list[Hole]], list[Hole]]) -> Absence:
         """What is not there by now, split into before, inside and after the rows that are."""
@@ -150,14 +165,21 @@ class Series:
         """Forget new rows at or after `instant`: a door failed there, and what is written must be contiguous."""
         self.new = self.new.filter(pl.col(self.stream.time_column) < instant)
 
-    def wanted(self) -> tuple[pl.DataFrame, Upsert]:
+    def again(self) -> pl.Series:
+        """Instants of new rows that are stored already."""
+        return self.new.join(self.stored, on=self.stream.time_column, how="semi")[self.stream.time_column]
+
+    def wanted(self, known: pl.DataFrame) -> tuple[pl.DataFrame, Upsert]:
         """What is new or differs from what is stored, and how much of each; for one atomic upsert.
 
         A stored row stays as it is when only its door differs, or where the new one merely knows less.
+
+        Args:
+            known: the stored rows of the instants of `again`, more or of other symbols do no harm.
         """
         self.new = self.new.sort(self.stream.time_column)
         fresh = self.new.join(self.stored, on=self.stream.time_column, how="anti")
-        revisions = self._revisions()
+        revisions = self._revisions(known)
         return pl.concat([fresh, revisions]), Upsert(fresh.height, revisions.height, 0, None)
 
     def from_api(self, *, since: datetime, until: datetime, column: str) -> pl.DataFrame:
@@ -173,17 +195,13 @@ class Series:
             return self.bad
         return self.bad.filter(~pl.col(self.stream.time_column).is_in(self.times.implode()))
 
-    def _revisions(self) -> pl.DataFrame:
+    def _revisions(self, known: pl.DataFrame) -> pl.DataFrame:
         """New rows whose values contradict the stored row of their key."""
         contract = self.stream.contract
         again = self.new.join(self.stored, on=self.stream.time_column, how="semi")
         if not again.height:
             return again
         values = [name for name in contract.schema if name not in (*contract.key, *_ORIGIN_COLUMNS)]
-        between = pl.col(self.stream.time_column).is_between(
-            pl.lit(again[self.stream.time_column].min()), pl.lit(again[self.stream.time_column].max())
-        )
-        known = self._lake.read(contract, where=self.mine & between)
         differs = pl.any_horizontal(
             pl.col(name).is_not_null() & pl.col(name).ne_missing(pl.col(f"{name}_stored")) for name in values
         )

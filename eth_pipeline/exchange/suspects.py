@@ -29,6 +29,7 @@ _SPIKE_SHARE = 0.10
 
 def suspects(lake: Lake, stream: Stream, *, first: datetime, last: datetime) -> pl.DataFrame:
     """Doubted perpetual bars with `first` <= open_time <= `last`, of all symbols of `stream`."""
+    last = last + stream.step  # the bar after the last one is its witness
     bars = _read(lake, KLINES, stream, first=first, last=last, columns=("open", "high", "low", "close"))
     marks = _read(lake, MARK_KLINES, stream, first=first, last=last, columns=("high", "low", "close"))
     if not (bars.height and marks.height):
