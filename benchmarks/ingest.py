@@ -1,4 +1,4 @@
-"""Full-history ingestion against the embedded exchange: seconds, peak memory, requests, second run, one hour, linearity.
+"""Full-history ingestion from the embedded exchange: seconds, peak memory, requests, second run, one hour, linearity.
 
     python benchmarks/ingest.py [--years 6] [--symbols 4] [--now 2025-06-29T12:00:00Z]
 
