@@ -156,6 +156,18 @@ def test_an_offline_night_costs_one_probe_per_endpoint_and_hour(make: Make, kind
         assert all(count <= 1 for count in pipeline.sandbox.requests.by_path.values())
 
 
+def test_a_refused_address_asks_once_and_lives_on_the_archive(make: Make) -> None:
+    """451 is final: no retry, no second symbol, and history goes on coming from the archive."""
+    pipeline = make(cross=("BTCUSDT",), attempts=3)
+    pipeline.sandbox.faults.switch_on("region_restricted")
+    results = pipeline.ingest()
+    assert {result.outcome for result in results} == {"restricted"}
+    assert pipeline.sandbox.requests["/fapi/v1/klines"] == 1
+    yesterday = datetime(2025, 3, 9, 23, 45, tzinfo=UTC)
+    for symbol in ("ETHUSDT", "BTCUSDT"):
+        assert pipeline.stored_instants("klines", symbol)[-1] == yesterday
+
+
 def test_values_are_the_true_ones_whatever_door_they_came_through(make: Make) -> None:
     """An unfinished or late bar would be a true instant with a false value."""
     import polars as pl

@@ -174,7 +174,9 @@ class _Run:
         mine = pl.col("symbol").is_in(list(symbols))
         if self.stream.interval is not None:
             mine = mine & (pl.col("interval") == self.stream.interval)
-        stored = self._lake.read(self.stream.contract, where=mine, columns=["symbol", time, "available_at"])
+        stored = self._lake.read(
+            self.stream.contract, where=mine, columns=["symbol", time, "available_at"], ordered=False
+        )
         series = {
             symbol: Series(
                 self._lake,

@@ -96,6 +96,7 @@ class Transport:
         self._clock = clock or SystemClock()
         self._lock = threading.Lock()
         self._origin = Origin({f"{host}_url": url for host, url in self._urls.items()})
+        self._restricted: dict[Host, str] = {}
         self.requests_sent = 0
         self.state = HostState(state_path)
         self._budget = Budget(self.state, clock=self._clock, reserve_share=settings.weight_reserve_share)
@@ -222,6 +223,8 @@ class Transport:
     ) -> None:
         host = urlsplit(self._urls[endpoint.host]).netloc
         circuit = f"{host}{'/data' if endpoint.host == 'archive' else endpoint.path}"
+        if (refused := self._restricted.get(endpoint.host)) is not None:
+            raise RegionRestricted(refused)  # final: one question per process and host is enough
         self._budget.check_hold(host)
         # Two circuits: a host nobody can connect to is one failure, not one for every endpoint it has.
         self._breaker.admit(host)
@@ -279,10 +282,11 @@ class Transport:
             self._budget.hold(host, seconds=max(1.0, pause), is_ban=status == 418)
             self._budget.check_hold(host)  # raises
         elif status in (403, 451):
-            raise RegionRestricted(
+            self._restricted[endpoint.host] = (
                 f"{what} answered {status}: this address may not use it{_said(response)}. Run from a permitted "
                 "location, or rely on the archive, which is usually still reachable; retrying cannot help."
             )
+            raise RegionRestricted(self._restricted[endpoint.host])
         elif status == 404 and endpoint.host == "archive":
             return
         elif 400 <= status < 500:
