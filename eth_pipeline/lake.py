@@ -5,6 +5,7 @@ fetching, computing. Delta gives atomic commits and versions; the version of a t
 """
 
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
 from functools import cached_property
@@ -14,13 +15,31 @@ from typing import Any, Literal
 import polars as pl
 import stamina
 from deltalake import CommitProperties, DeltaTable, WriterProperties, write_deltalake
-from deltalake.exceptions import CommitFailedError, TableNotFoundError
+from deltalake.exceptions import CommitFailedError, DeltaError, TableNotFoundError
 
 from eth_pipeline.contracts.tables import TableContract
 from eth_pipeline.errors import ProvenanceMismatch
 
-_COMMIT_ATTEMPTS = 8
+_COMMIT_ATTEMPTS = 12
 _WRITER = WriterProperties(compression="ZSTD")
+# No rebase inside delta-rs: whoever loses the race looks at the newer table again (`Lake.upsert`). This is what makes
+# an append safe, too: two blind appends of the same rows would both succeed.
+_FIRST_OR_FAIL = CommitProperties(max_commit_retries=0)
+
+
+class _LostRace(Exception):
+    """Another writer committed first; what was read before is old."""
+
+
+@dataclass(frozen=True)
+class Maintenance:
+    """What maintaining one table did: its data files before and after, files removed from storage, bytes it has."""
+
+    table: str
+    files_before: int
+    files_after: int
+    files_removed: int
+    bytes: int
 
 
 @dataclass(frozen=True)
@@ -66,6 +85,7 @@ class Lake:
         where: pl.Expr | None = None,
         columns: list[str] | None = None,
         version: int | None = None,
+        ordered: bool = True,
     ) -> pl.DataFrame:
         """Rows of `table`, sorted by key; an empty frame of the right schema where there is no table.
 
@@ -73,6 +93,8 @@ class Lake:
             where: a polars predicate, pushed down to the files.
             columns: a subset of columns; all by default.
             version: an exact older version, as recorded with a training set.
+            ordered: False leaves the rows as they lie in the files; of 840,000 rows sorting takes four fifths of
+                the time.
         """
         delta = self._open(table, version)
         if delta is None:
@@ -81,8 +103,8 @@ class Lake:
         if where is not None:
             frame = frame.filter(where)
         wanted = list(table.schema) if columns is None else columns
-        order = [name for name in table.key if name in wanted]
-        return frame.select(wanted).cast({n: table.schema[n] for n in wanted}).collect().sort(order)
+        rows = frame.select(wanted).cast({n: table.schema[n] for n in wanted}).collect()
+        return rows.sort([name for name in table.key if name in wanted]) if ordered else rows
 
     def newest(self, table: TableContract, *, where: pl.Expr | None = None) -> datetime | None:
         """Newest `table.newest_by` among the rows that match; None without rows."""
@@ -111,10 +133,12 @@ class Lake:
             ContractViolation: `rows` break the contract; nothing was written.
         """
         rows = table.conform(rows)
-        if self._open(table) is None:
-            self._create(table, rows)
-        else:
-            self._write(table, rows, mode="overwrite", schema_mode="overwrite")
+        for attempt in stamina.retry_context(on=_LostRace, attempts=_COMMIT_ATTEMPTS, timeout=None, wait_max=2.0):
+            with attempt:
+                if self._open(table) is None:
+                    self._create(table, rows)
+                else:
+                    self._write(table, rows, mode="overwrite", schema_mode="overwrite")
         delta = self._open(table)
         assert delta is not None
         if delta.metadata().description != table.description:
@@ -131,7 +155,9 @@ class Lake:
         rows = table.conform(rows)
         if not rows.height:
             return Upsert(0, 0, 0, self.version(table))
-        for attempt in stamina.retry_context(on=CommitFailedError, attempts=_COMMIT_ATTEMPTS, wait_max=2.0):
+        for attempt in stamina.retry_context(
+            on=(CommitFailedError, _LostRace), attempts=_COMMIT_ATTEMPTS, timeout=None, wait_max=2.0
+        ):
             with attempt:
                 return self._upsert_once(table, rows)
         raise AssertionError("unreachable: stamina raises after its last attempt")
@@ -147,7 +173,20 @@ class Lake:
         changed = rows.height - fresh.height - same.height
         if not fresh.height and not changed:
             return Upsert(0, 0, rows.height, delta.version())
+        if not changed:
+            self._append(delta, fresh)
+            return Upsert(fresh.height, 0, same.height, delta.version())
         wanted = rows.join(same, on=list(table.key), how="anti") if same.height else rows
+        self._merge(table, delta, wanted)
+        return Upsert(fresh.height, changed, same.height, delta.version())
+
+    def _append(self, delta: DeltaTable, fresh: pl.DataFrame) -> None:
+        """Add rows whose keys are new; about ten times cheaper than a merge."""
+        write_deltalake(
+            delta, fresh.to_arrow(), mode="append", writer_properties=_WRITER, commit_properties=_FIRST_OR_FAIL
+        )
+
+    def _merge(self, table: TableContract, delta: DeltaTable, wanted: pl.DataFrame) -> None:
         predicate = " AND ".join(f"t.{name} = s.{name}" for name in table.key)
         for name in table.partition_by:
             values = ", ".join(f"'{value}'" for value in wanted[name].unique().sort())
@@ -158,20 +197,42 @@ class Lake:
                 predicate=predicate,
                 source_alias="s",
                 target_alias="t",
-                commit_properties=CommitProperties(max_commit_retries=0),
+                commit_properties=_FIRST_OR_FAIL,
                 writer_properties=_WRITER,
             )
             .when_matched_update_all()
             .when_not_matched_insert_all()
             .execute()
         )
-        return Upsert(fresh.height, changed, same.height, delta.version())
 
     def _create(self, table: TableContract, rows: pl.DataFrame) -> Upsert:
         if self._is_folder:
             Path(self.location).mkdir(parents=True, exist_ok=True)
-        self._write(table, rows, mode="error", schema_mode=None)
+        try:
+            self._write(table, rows, mode="error", schema_mode=None)
+        except (DeltaError, OSError) as error:
+            # Two processes that create a table at once: the loser meets one of several errors, and a table.
+            if self._open(table) is None:
+                raise
+            raise _LostRace(f"another process created {table.name} first") from error
         return Upsert(rows.height, 0, 0, self.version(table))
+
+    def maintain(self, table: TableContract, *, retention_hours: int) -> Maintenance | None:
+        """Merge small files, remove files no version younger than `retention_hours` needs; None without a table.
+
+        Safe among writers: a compaction that loses its race changes nothing and is done the next time.
+        """
+        delta = self._open(table)
+        if delta is None:
+            return None
+        before = len(delta.file_uris())
+        with suppress(CommitFailedError):
+            delta.optimize.compact(writer_properties=_WRITER)
+        delta = self._open(table)
+        assert delta is not None
+        removed = delta.vacuum(retention_hours=retention_hours, enforce_retention_duration=False, dry_run=False)
+        sizes = pl.DataFrame(delta.get_add_actions(flatten=True))["size_bytes"]
+        return Maintenance(table.name, before, len(delta.file_uris()), len(removed), int(sizes.sum()))
 
     def _write(
         self,

@@ -26,7 +26,7 @@ from pydantic_settings import (
 from eth_pipeline.errors import SettingsInvalid
 
 Phase = Literal["paper", "live"]
-StalePolicy = Literal["degrade", "block"]
+StalePolicy = Literal["record", "degrade", "block"]
 BaseInterval = Literal["15m", "1h"]
 
 INTERVALS = {"15m": timedelta(minutes=15), "1h": timedelta(hours=1)}
@@ -57,7 +57,9 @@ class StreamLimits(_Section):
     """Freshness limit of one stream and what happens beyond it."""
 
     max_lag_hours: float = Field(gt=0, description="Newest row older than this is stale; measured on data time.")
-    stale_policy: StalePolicy = Field(description="degrade: the signal loses a source; block: no signal.")
+    stale_policy: StalePolicy = Field(
+        description="record: the lag changes nothing; degrade: the signal loses a source; block: no signal."
+    )
 
 
 class FreshnessSettings(_Section):
@@ -72,10 +74,16 @@ class FreshnessSettings(_Section):
     spot_klines: StreamLimits = StreamLimits(max_lag_hours=2.0, stale_policy="degrade")
     funding_rates: StreamLimits = StreamLimits(max_lag_hours=9.0, stale_policy="block")
     open_interest: StreamLimits = StreamLimits(max_lag_hours=3.0, stale_policy="degrade")
+    premium_klines: StreamLimits = StreamLimits(max_lag_hours=2.0, stale_policy="record")
+    positioning: StreamLimits = StreamLimits(max_lag_hours=3.0, stale_policy="record")
     cross_klines: StreamLimits = StreamLimits(max_lag_hours=1.0, stale_policy="degrade")
     cross_mark_klines: StreamLimits = StreamLimits(max_lag_hours=2.0, stale_policy="degrade")
     cross_spot_klines: StreamLimits = StreamLimits(max_lag_hours=2.0, stale_policy="degrade")
     cross_funding_rates: StreamLimits = StreamLimits(max_lag_hours=9.0, stale_policy="degrade")
+    cross_premium_klines: StreamLimits = StreamLimits(max_lag_hours=2.0, stale_policy="record")
+    gap_window_hours: int = Field(
+        24, ge=1, description="A row of the main klines or mark klines absent or doubted in this window is a reason."
+    )
 
     def limits(self, stream: str, *, is_main_symbol: bool) -> StreamLimits:
         """Limits of `stream` (a table name) for the main or a cross symbol."""

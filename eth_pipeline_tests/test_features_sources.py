@@ -21,8 +21,8 @@ def market() -> FeatureSources:
 @pytest.fixture(scope="module")
 def lake(market: FeatureSources, tmp_path_factory: pytest.TempPathFactory) -> Lake:
     lake = Lake(str(tmp_path_factory.mktemp("lake")))
-    for name, table in STREAMS.items():
-        lake.upsert(table, getattr(market, name))
+    for field in fields(market):
+        lake.upsert(STREAMS[field.name], getattr(market, field.name))
     other = random_market(hours=4, base_interval="15m", symbols=(MAIN,))
     lake.upsert(STREAMS["klines"], other.klines)
     return lake
@@ -49,8 +49,8 @@ def test_only_the_wanted_symbols_interval_and_span_are_read(lake: Lake) -> None:
 
 def test_an_empty_lake_gives_empty_frames_of_the_right_schema(tmp_path: Path) -> None:
     read = load_sources(Lake(str(tmp_path)), symbols=(MAIN,), base_interval="1h", since=None, until=None)
-    assert {name: getattr(read, name).schema for name in STREAMS} == {
-        name: pl.Schema(table.schema) for name, table in STREAMS.items()
+    assert {field.name: getattr(read, field.name).schema for field in fields(read)} == {
+        field.name: pl.Schema(STREAMS[field.name].schema) for field in fields(read)
     }
 
 

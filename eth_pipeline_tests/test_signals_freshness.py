@@ -6,7 +6,14 @@ from pathlib import Path
 import pytest
 
 from eth_pipeline.contracts.signal import StreamFreshness
-from eth_pipeline.contracts.tables import FUNDING_RATES, KLINES, MARK_KLINES, OPEN_INTEREST, SPOT_KLINES
+from eth_pipeline.contracts.tables import (
+    FUNDING_RATES,
+    KLINES,
+    MARK_KLINES,
+    OPEN_INTEREST,
+    RECORDED_STREAMS,
+    SPOT_KLINES,
+)
 from eth_pipeline.lake import Lake
 from eth_pipeline.signals.freshness import measure_freshness
 from eth_pipeline_tests.decision_samples import HOUR, NOON, bars, funding, open_interest, sample_settings, walk
@@ -34,9 +41,11 @@ def _one(lake: Lake, now: datetime, stream: str = "klines", symbol: str = "ETHUS
 
 def test_every_expected_stream_is_measured_and_open_interest_only_of_the_main_symbol(lake: Lake) -> None:
     measured = measure_freshness(lake, settings=SETTINGS, now=NOON)
-    assert len(measured) == 4 * 2 + 1
-    assert [item.symbol for item in measured if item.stream == "open_interest"] == ["ETHUSDT"]
-    assert all(item.fresh for item in measured)
+    assert len(measured) == 5 * 2 + 2
+    for stream in ("open_interest", "positioning"):
+        assert [item.symbol for item in measured if item.stream == stream] == ["ETHUSDT"]
+    assert {item.stream for item in measured if not item.fresh} == set(RECORDED_STREAMS)
+    assert {item.stale_policy for item in measured if not item.fresh} == {"record"}
 
 
 @pytest.mark.parametrize(("minutes", "fresh"), [(0, True), (1, True), (59, True), (60, False), (61, False)])

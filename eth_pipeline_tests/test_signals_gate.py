@@ -4,6 +4,8 @@ from typing import Any
 
 import pytest
 
+from eth_pipeline.contracts.clock import iso
+from eth_pipeline.contracts.quality import DataGap
 from eth_pipeline.contracts.signal import ReasonCode, SignalState, StreamFreshness
 from eth_pipeline.settings import SignalSettings, StalePolicy
 from eth_pipeline.signals.gate import MlAvailability, evaluate_gate
@@ -73,12 +75,26 @@ def test_an_hour_with_everything_is_tradeable() -> None:
         ({"ml": ABSENT}, ReasonCode.BUNDLE_ABSENT),
         ({"ml": MlAvailability(False, None, "it did not say why")}, ReasonCode.ML_UNAVAILABLE),
         ({"kill_switch": True}, ReasonCode.KILL_SWITCH),
+        ({"archive_only": True}, ReasonCode.ARCHIVE_ONLY),
+        ({"archive_only": True, "exchange_reachable": False}, ReasonCode.ARCHIVE_ONLY),
+        ({"gaps": (DataGap("klines", "ETHUSDT", "missing", 4, NOON),)}, ReasonCode.DATA_GAP),
     ],
 )
 def test_what_is_wrong_becomes_its_reason(changes: dict[str, Any], code: ReasonCode) -> None:
     verdict = _gate(**changes)
     assert set(_codes(verdict)) == {code}
     assert not _gate(**changes, phase="live").allow_open
+
+
+def test_a_stream_that_nothing_reads_yet_changes_no_signal() -> None:
+    stale = _stream("positioning", lag_hours=None, policy="record")
+    assert _gate(freshness=(*MAIN, stale), phase="live").state is SignalState.TRADEABLE
+
+
+def test_a_gap_says_where_it_is() -> None:
+    verdict = _gate(gaps=(DataGap("mark_klines", "ETHUSDT", "missing", 4, NOON),))
+    assert verdict.gating_reason == (f"data_gap mark_klines ETHUSDT: 4 rows missing, the first at {iso(NOON)}")
+    assert _gate(gaps=()).state is SignalState.TRADEABLE
 
 
 def test_limits_are_met_at_their_edge() -> None:

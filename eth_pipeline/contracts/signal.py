@@ -38,6 +38,8 @@ class ReasonCode(StrEnum):
     STREAM_ABSENT = "stream_absent"
     SOURCE_DEGRADED = "source_degraded"
     EXCHANGE_UNREACHABLE = "exchange_unreachable"
+    ARCHIVE_ONLY = "archive_only"
+    DATA_GAP = "data_gap"
     FEATURES_MISSING = "features_missing"
     COVERAGE_LOW = "coverage_low"
     CONSENSUS_THIN = "consensus_thin"

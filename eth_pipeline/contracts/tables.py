@@ -211,6 +211,56 @@ OPEN_INTEREST = TableContract(
     ),
 )
 
+PREMIUM_KLINES = TableContract(
+    name="premium_klines",
+    row_is="one closed bar of the premium index of one USDT-M perpetual",
+    key=_BAR_KEY,
+    columns=(
+        *_BAR_TIMES,
+        *(
+            Column(name, pl.Float64, "share", f"{name.capitalize()} of the premium: perpetual over index, less one.")
+            for name in ("open", "high", "low", "close")
+        ),
+        *_ORIGIN,
+    ),
+    rules=(
+        _ORIGIN_RULE,
+        Rule("premium within 50 %", pl.max_horizontal(pl.col("high").abs(), pl.col("low").abs()) < 0.5, "no share"),
+        *_BAR_RULES[2:],
+    ),
+)
+POSITIONING = TableContract(
+    name="positioning",
+    row_is="long/short and taker ratios of one USDT-M perpetual over the five minutes that end on one full hour",
+    key=("symbol", "period_end"),
+    columns=(
+        _SYMBOL,
+        _instant("period_end", "End of the five minutes."),
+        Column("top_account_ratio", pl.Float64, "long / short", "Accounts of top traders.", nullable=True),
+        Column("top_position_ratio", pl.Float64, "long / short", "Positions of top traders.", nullable=True),
+        Column("account_ratio", pl.Float64, "long / short", "All accounts.", nullable=True),
+        Column("taker_ratio", pl.Float64, "buy / sell", "Taker volume.", nullable=True),
+        *_ORIGIN,
+    ),
+    rules=(
+        _ORIGIN_RULE,
+        Rule(
+            "a ratio is there",
+            pl.any_horizontal(pl.col("top_account_ratio", "top_position_ratio", "account_ratio").is_not_null()),
+            "a row without any long/short ratio says nothing",
+        ),
+        Rule(
+            "ratios positive",
+            pl.min_horizontal("top_account_ratio", "top_position_ratio", "account_ratio", "taker_ratio") > 0,
+            "a ratio of zero has no long side; Binance publishes zeros where it has no data",
+        ),
+        Rule("known after its period", pl.col("available_at") >= pl.col("period_end"), "no look-ahead"),
+    ),
+)
+
 STREAMS: dict[str, TableContract] = {
-    table.name: table for table in (KLINES, MARK_KLINES, SPOT_KLINES, FUNDING_RATES, OPEN_INTEREST)
+    table.name: table
+    for table in (KLINES, MARK_KLINES, SPOT_KLINES, FUNDING_RATES, OPEN_INTEREST, PREMIUM_KLINES, POSITIONING)
 }
+RECORDED_STREAMS = ("premium_klines", "positioning")
+"""Streams that no feature and no decision reads yet: ingested and watched; stale, they change no signal."""

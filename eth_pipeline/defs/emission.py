@@ -110,6 +110,7 @@ def _decide(context: dg.AssetExecutionContext, pipeline: Pipeline, moment: Momen
         now=moment.now,
         decision_time=moment.decision_time,
         exchange_reachable=moment.reachable,
+        archive_only=moment.archive_only,
     )
     manifest = run_manifest(
         settings,

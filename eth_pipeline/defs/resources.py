@@ -13,7 +13,7 @@ from pathlib import Path
 import dagster as dg
 
 from eth_pipeline.contracts.clock import HOUR, SystemClock, floor_hour, iso
-from eth_pipeline.errors import EthPipelineError
+from eth_pipeline.errors import EthPipelineError, RegionRestricted
 from eth_pipeline.exchange.transport import Transport
 from eth_pipeline.lake import Lake
 from eth_pipeline.settings import Settings, load_settings
@@ -21,11 +21,19 @@ from eth_pipeline.settings import Settings, load_settings
 
 @dataclass(frozen=True)
 class Moment:
-    """What time it is at the exchange; `reachable` is False where it did not answer and the time is an estimate."""
+    """What time it is at the exchange.
+
+    Attributes:
+        now: exchange time, or the best estimate of it.
+        reachable: False where the exchange did not answer.
+        detail: a sentence for people.
+        archive_only: REST refuses this address; only the archive can be used.
+    """
 
     now: datetime
     reachable: bool
     detail: str
+    archive_only: bool = False
 
     @property
     def decision_time(self) -> datetime:
@@ -69,30 +77,23 @@ def exchange_moment(transport: Transport, *, wait_seconds: float = 0.0) -> Momen
     at the exchange yet; this waits for it instead of deciding the hour before once more.
     """
     try:
-        now = _answered(transport)
+        now = transport.server_time()
         remaining = floor_hour(now) + HOUR - now
         if timedelta(0) < remaining <= timedelta(seconds=wait_seconds):
             time.sleep(remaining.total_seconds() + 0.2)
-            now = _answered(transport)
+            now = transport.server_time()
+    except RegionRestricted as error:
+        return Moment(_estimated(transport), reachable=False, detail=str(error), archive_only=True)
     except EthPipelineError as error:
-        return Moment(SystemClock().now() + _ahead(transport), False, str(error))
-    return Moment(now, True, f"exchange time {iso(now)}")
+        return Moment(_estimated(transport), reachable=False, detail=str(error))
+    return Moment(now, reachable=True, detail=f"exchange time {iso(now)}")
 
 
-def _answered(transport: Transport) -> datetime:
-    """Exchange time; how far it is ahead of the local clock is remembered for when it does not answer."""
-    now = transport.server_time()
-    ahead_seconds = (now - SystemClock().now()).total_seconds()
-    with transport.state.transaction() as db:
-        db.execute("INSERT OR REPLACE INTO clock VALUES (1, ?)", (ahead_seconds,))
-    return now
-
-
-def _ahead(transport: Transport) -> timedelta:
-    """How far the exchange's clock was ahead of ours when it answered last.
+def _estimated(transport: Transport) -> datetime:
+    """The local clock, corrected by how far the exchange's was ahead when it answered last.
 
     An embedded exchange lives at another date. Without this, one click while it is stopped would record a month of
     missed hours of today's date into its home.
     """
-    found = transport.state.row("SELECT ahead_seconds FROM clock WHERE only_row = 1", ())
-    return timedelta(seconds=found[0] if found else 0.0)
+    seen = transport.clock_offset()
+    return SystemClock().now() + (seen.offset if seen else timedelta(0))

@@ -78,16 +78,22 @@ class ArchiveSeries:
 
 @dataclass(frozen=True)
 class Opened:
-    """What became of one wanted file: rows, or why there are none."""
+    """What became of one wanted file: rows, or why there are none; `replaced` is the sha256 of an older kept one."""
 
     file: ArchiveFile
     rows: pl.DataFrame | None
-    problem: str | None = None
+    refusal: Exception | None = None
+    replaced: str | None = None
+
+    @property
+    def problem(self) -> str | None:
+        """Why the file was not used, in words; None where it was, or is not published."""
+        return None if self.refusal is None else str(self.refusal)
 
     @property
     def is_published(self) -> bool:
         """False for a 404; a published file may still have been refused."""
-        return self.rows is not None or self.problem is not None
+        return self.rows is not None or self.refusal is not None
 
 
 Read = Callable[[bytes, ArchiveFile], pl.DataFrame]
@@ -125,11 +131,44 @@ class Archive:
                     future.cancel()
 
     def _open(self, file: ArchiveFile, read: Read) -> Opened:
+        kept_before = self.kept_sha256(file)
         try:
             content = self.fetch(file)
-            return Opened(file, None if content is None else read(_only_member(content, file), file))
+            if content is None:
+                return Opened(file, None)
+            rows = read(_only_member(content, file), file)
+            is_other = kept_before is not None and kept_before != hashlib.sha256(content).hexdigest()
+            return Opened(file, rows, replaced=kept_before if is_other else None)
         except (ChecksumMismatch, ContractViolation, RequestRefused) as error:
-            return Opened(file, None, str(error))
+            return Opened(file, None, error)
+
+    def kept_sha256(self, file: ArchiveFile) -> str | None:
+        """Digest of the kept copy of `file`; None without one."""
+        note = (self._folder / file.key).with_suffix(".json")
+        try:
+            return str(json.loads(note.read_text())["sha256"])
+        except (FileNotFoundError, ValueError, KeyError):
+            return None
+
+    def kept_names(self, folder: str) -> list[str]:
+        """Names of the files kept below `folder` of the archive, the current version of each, sorted."""
+        notes = (self._folder / folder).glob("*.json")
+        return sorted(f"{note.stem}.zip" for note in notes if "." not in note.stem and not note.name.startswith("."))
+
+    def is_replaced(self, file: ArchiveFile) -> bool:
+        """Whether the archive by now publishes another sha256 than the kept copy has; one small request.
+
+        Raises:
+            RetryLater, RegionRestricted: as `Transport.get_file`.
+        """
+        checksum = self._transport.get_file(f"{file.key}.CHECKSUM")
+        kept = self.kept_sha256(file)
+        if checksum is None or kept is None:
+            return False
+        try:
+            return _published_sha256(checksum.content, file) != kept
+        except ChecksumMismatch:
+            return False
 
     def fetch(self, file: ArchiveFile) -> bytes | None:
         """The verified bytes of `file`, from disk where it is unchanged; None where it is not published.
@@ -160,8 +199,7 @@ class Archive:
 
     def _kept(self, file: ArchiveFile, sha256: str) -> bytes | None:
         path = self._folder / file.key
-        note = path.with_suffix(".json")
-        if not (path.exists() and note.exists()) or json.loads(note.read_text())["sha256"] != sha256:
+        if not path.exists() or self.kept_sha256(file) != sha256:
             return None
         content = path.read_bytes()
         return content if hashlib.sha256(content).hexdigest() == sha256 else None
@@ -170,8 +208,8 @@ class Archive:
         path = self._folder / file.key
         note = path.with_suffix(".json")
         path.parent.mkdir(parents=True, exist_ok=True)
-        if path.exists() and note.exists():
-            old = json.loads(note.read_text())["sha256"][:12]
+        if path.exists() and (kept := self.kept_sha256(file)) not in (None, sha256):
+            old = str(kept)[:12]
             with suppress(FileNotFoundError):  # another process keeps the same file just now
                 path.replace(path.with_name(f"{path.stem}.{old}.zip"))
                 note.replace(path.with_name(f"{path.stem}.{old}.json"))

@@ -103,6 +103,17 @@ class AbsentRanges:
             if not any(a <= _microseconds(hole.first) and _microseconds(hole.last) <= b for a, b in known)
         ]
 
+    def never(self, holes: Sequence[Hole]) -> list[Hole]:
+        """Those of `holes` that both doors answered without when they were older than 30 days."""
+        rows = self._state.rows("SELECT first_us, last_us, asked_us FROM absent WHERE series = ?", (self._series,))
+        old_us = _YOUNG // timedelta(microseconds=1)
+        final = [(first, last) for first, last, asked in rows if asked - last >= old_us]
+        return [
+            hole
+            for hole in holes
+            if any(a <= _microseconds(hole.first) and _microseconds(hole.last) <= b for a, b in final)
+        ]
+
 
 def _ask_again_after_us(last_us: int, asked_us: int) -> int:
     young = asked_us - last_us < _YOUNG // timedelta(microseconds=1)

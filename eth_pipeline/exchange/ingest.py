@@ -1,42 +1,31 @@
 """Bring a stream up to date: fresh local rows, else the archive for history, else REST for the tail, else say so.
 
-Belongs here: the order of the doors, falling from one to the other, the result. Does not belong: one door's work
-(`archive`, `pages`), the rows and the write (`series`), judging freshness (`signals.freshness`).
+Belongs here: all symbols of a stream together, the one write, the ledger, waiting for a bar that has just closed.
+Does not belong: one series' way through the doors (`doors`), its rows (`series`), judging freshness
+(`signals.freshness`).
 
 An exchange that is down is an outcome, not an exception: the decision plane must learn about it in a row.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
-from typing import Protocol
 
 import polars as pl
 
 from eth_pipeline.contracts.clock import floor_interval, require_utc
-from eth_pipeline.errors import RegionRestricted, RetryLater
-from eth_pipeline.exchange.archive import DAY, Archive, ArchiveFile
-from eth_pipeline.exchange.gaps import AbsentRanges, Hole, merged
+from eth_pipeline.contracts.tables import INSTANT
+from eth_pipeline.errors import NeedsHuman
+from eth_pipeline.exchange.archive import Archive, ArchiveFile
+from eth_pipeline.exchange.doors import Doors, Progress
 from eth_pipeline.exchange.late_bars import is_worth_another_look
-from eth_pipeline.exchange.pages import fetch_pages
-from eth_pipeline.exchange.plan import daily_files, reachable, repair_files, whole_files, within
-from eth_pipeline.exchange.result import IngestResult, Outcome, summarise
+from eth_pipeline.exchange.ledger import Report, record
+from eth_pipeline.exchange.result import IngestResult
 from eth_pipeline.exchange.series import Series
 from eth_pipeline.exchange.streams import Stream, stream_named
+from eth_pipeline.exchange.suspects import COMPARED, suspects
 from eth_pipeline.exchange.transport import Transport
 from eth_pipeline.lake import Lake, Upsert
 from eth_pipeline.settings import Settings
-
-
-class Progress(Protocol):
-    """Anything that can show how far a long ingestion is; a CLI's bar."""
-
-    def start(self, total: int, text: str) -> None:
-        """A new stretch of `total` units begins."""
-        ...
-
-    def advance(self, n: int) -> None:
-        """`n` units of it are done."""
-        ...
 
 
 def ingest_stream(
@@ -50,6 +39,9 @@ def ingest_stream(
 ) -> tuple[IngestResult, ...]:
     """Bring every symbol of `stream` up to `now`; fetches only what is missing.
 
+    All symbols are written in one commit. What was missing, late, doubled, refused or corrected is written to the
+    gap ledger and the quarantine; a run in which none of that changed writes neither.
+
     Args:
         stream: a table name of `contracts.tables.STREAMS`.
         now: exchange time; only rows known by then (`available_at` <= now) are stored.
@@ -60,25 +52,42 @@ def ingest_stream(
 
     Raises:
         ContractViolation: the exchange changed its format.
-        RequestRefused, SettingsInvalid, ProvenanceMismatch: an operator must act.
+        RequestRefused, SettingsInvalid, ProvenanceMismatch: an operator must act. Symbols fetched before are stored.
     """
-    spec = stream_named(stream, settings)
-    archive = Archive(
-        transport, settings.home / "archive", parallel_downloads=settings.exchange.archive_parallel_downloads
+    run = _Run(
+        stream_named(stream, settings), transport, lake, settings, now=require_utc(now), progress=progress or _Silent()
     )
-    now = require_utc(now)
-
-    def ingest(symbol: str) -> IngestResult:
-        series = Series(lake, spec, symbol, now=now, history_start=settings.history_start)
-        return _Ingestion(series, transport, archive, now=now, progress=progress or _Silent()).run()
-
-    results = {symbol: ingest(symbol) for symbol in spec.symbols}
+    results = run.ingest(run.stream.symbols)
     patience = timedelta(seconds=settings.exchange.bar_wait_seconds)
-    closed_at = floor_interval(now, spec.step)
-    while late := [symbol for symbol, result in results.items() if _is_late(spec, result, closed_at)]:
+    closed_at = floor_interval(run.now, run.stream.step)
+    while late := [symbol for symbol, result in results.items() if _is_late(run.stream, result, closed_at)]:
         if not is_worth_another_look(transport, closed_at=closed_at, patience=patience):
             break
-        results.update({symbol: ingest(symbol).after(results[symbol]) for symbol in late})
+        again = run.ingest(late)
+        results.update({symbol: again[symbol].after(results[symbol]) for symbol in late})
+    run.keep_ledger()
+    return tuple(results.values())
+
+
+def reread_files(
+    stream: Stream,
+    files: Mapping[str, Sequence[ArchiveFile]],
+    *,
+    transport: Transport,
+    lake: Lake,
+    settings: Settings,
+    now: datetime,
+) -> tuple[IngestResult, ...]:
+    """Read archive files that were replaced, by symbol, and correct the rows that they contradict.
+
+    Raises:
+        As `ingest_stream`.
+    """
+    if not files:
+        return ()
+    run = _Run(stream, transport, lake, settings, now=now, progress=_Silent())
+    results = run.ingest(list(files), reread=files)
+    run.keep_ledger()
     return tuple(results.values())
 
 
@@ -96,121 +105,120 @@ class _Silent:
         pass
 
 
-class _Ingestion:
-    """One symbol of one stream, once through the doors."""
+class _Run:
+    """One ingestion of one stream."""
 
     def __init__(
-        self, series: Series, transport: Transport, archive: Archive, *, now: datetime, progress: Progress
+        self,
+        stream: Stream,
+        transport: Transport,
+        lake: Lake,
+        settings: Settings,
+        *,
+        now: datetime,
+        progress: Progress,
     ) -> None:
-        self._series = series
-        self._stream: Stream = series.stream
+        self.stream = stream
+        self.now = now
         self._transport = transport
-        self._archive = archive
-        self._now = now
-        self._progress = progress
-        self._absent = AbsentRanges(transport.state, series.name)
-        self._tried: set[str] = set()
-        self._problems: list[str] = []
-        self._archive_failure: RetryLater | RegionRestricted | None = None
-        self._api_failure: RetryLater | RegionRestricted | None = None
-        self._failed_range_first = now
-
-    def run(self) -> IngestResult:
-        sent_before = self._transport.requests_sent
-        if not self._holes():
-            return self._result("local", Upsert(0, 0, 0, None), requests=0)
-        self._from_archive(whole_files(self._stream, self._series.symbol, self._holes(), now=self._now))
-        self._from_api()
-        self._repair()
-        if isinstance(self._api_failure, RetryLater):
-            self._series.drop_from(self._first_unasked())
-        written = self._series.write()
-        if self._archive_failure is None and self._api_failure is None:
-            newest = self._series.times.max()
-            settled = [hole for hole in self._series.holes() if isinstance(newest, datetime) and hole.last < newest]
-            self._absent.remember(settled, now=self._now)
-        return self._result(self._outcome(), written, requests=self._transport.requests_sent - sent_before)
-
-    def _first_unasked(self) -> datetime:
-        """First instant that REST still owes: holes before it were answered, with nothing."""
-        left = [hole for hole in self._reachable_holes() if hole.last >= self._failed_range_first]
-        return max(left[0].first, self._failed_range_first) if left else self._now
-
-    def _holes(self) -> list[Hole]:
-        """What is missing and worth asking for."""
-        return self._absent.without(self._series.holes(), now=self._now)
-
-    def _from_archive(self, files: Sequence[ArchiveFile]) -> None:
-        """Take `files`; for a month that is absent or refused among published ones, take its days."""
-        if not files or self._archive_failure is not None:
-            return
-        self._progress.start(len(files), f"{self._series.name}: archive")
-        rows: list[pl.DataFrame] = []
-        without: list[ArchiveFile] = []
-        try:
-            for opened in self._archive.open_all(files, self._stream.read_file):
-                self._tried.add(opened.file.key)
-                self._progress.advance(1)
-                if opened.rows is not None:
-                    rows.append(opened.rows)
-                elif opened.problem is not None:
-                    self._problems.append(opened.problem)
-                    without.append(opened.file)
-                elif rows:  # before the first published month nothing was listed yet
-                    without.append(opened.file)
-        except (RetryLater, RegionRestricted) as error:
-            self._archive_failure = error
-        if rows:
-            self._series.take(pl.concat(rows), source="archive", provenance=self._transport.provenance())
-        if self._stream.archive.monthly and self._stream.archive.daily:
-            months = [file for file in without if file.end - file.start > DAY]
-            holes = [hole for month in months for hole in within(self._holes(), month)]
-            self._from_archive(daily_files(self._stream, self._series.symbol, holes, now=self._now))
-
-    def _repair(self) -> None:
-        """Ask the archive for holes that REST left; for the tail only where REST failed: it is too new for files."""
-        times, holes = self._series.times, self._holes()
-        oldest, newest = times.min(), times.max()
-        if isinstance(newest, datetime) and self._api_failure is None:
-            holes = [hole for hole in holes if hole.last < newest]
-        if isinstance(oldest, datetime):
-            holes = [hole for hole in holes if hole.first > oldest]
-        self._from_archive(repair_files(self._stream, self._series.symbol, holes, now=self._now, tried=self._tried))
-
-    def _reachable_holes(self) -> list[Hole]:
-        return reachable(self._stream, self._holes(), now=self._now)
-
-    def _from_api(self) -> None:
-        """Ask REST for what is left, oldest first, together with the newest stored rows (they may be revised)."""
-        ranges = merged(self._reachable_holes(), nearer_than_rows=self._stream.page_rows)
-        if not ranges:
-            return
-        pages = [hole.rows // self._stream.page_rows + 1 for hole in ranges]
-        self._progress.start(sum(pages), f"{self._series.name}: REST")
-        newest = self._series.newest_stored
-        try:
-            for hole in ranges:
-                self._failed_range_first = hole.first
-                overlap = self._stream.overlap_rows if newest is not None and hole.first > newest else 0
-                first = hole.first - overlap * self._stream.step
-                for page in fetch_pages(
-                    self._transport, self._stream, self._series.symbol, first=first, last=hole.last
-                ):
-                    self._series.take(page, source="api", provenance=self._transport.provenance())
-                    self._progress.advance(1)
-        except (RetryLater, RegionRestricted) as error:
-            self._api_failure = error
-
-    def _outcome(self) -> Outcome:
-        if isinstance(self._api_failure, RegionRestricted):
-            return "restricted"
-        failure = self._api_failure or self._archive_failure
-        if failure is None or not self._holes():  # the other door had it all
-            return "fetched"
-        return "restricted" if isinstance(failure, RegionRestricted) else "unavailable"
-
-    def _result(self, outcome: Outcome, written: Upsert, *, requests: int) -> IngestResult:
-        failure = self._api_failure or self._archive_failure
-        return summarise(
-            self._series, outcome, written, requests=requests, failure=failure, refused_files=self._problems
+        self._lake = lake
+        self._start = settings.history_start
+        self._archive = Archive(
+            transport, settings.home / "archive", parallel_downloads=settings.exchange.archive_parallel_downloads
         )
+        self._progress = progress
+        self._reports: dict[str, Report] = {}
+        self._written: list[pl.DataFrame] = []
+
+    def ingest(
+        self, symbols: Sequence[str], *, reread: Mapping[str, Sequence[ArchiveFile]] | None = None
+    ) -> dict[str, IngestResult]:
+        """Fetch what `symbols` miss, or the files of `reread`, one after the other; write them in one commit."""
+        doors, series = self._opened(symbols)
+        trouble: NeedsHuman | None = None
+        for symbol in symbols:
+            try:
+                if reread is None:
+                    doors[symbol].fetch()
+                else:
+                    doors[symbol].reread(reread[symbol])
+            except NeedsHuman as error:
+                trouble = error
+                break
+        written = self._write(list(series.values()))
+        if trouble is not None:
+            raise trouble
+        results = {}
+        for symbol in symbols:
+            results[symbol], report = doors[symbol].finish(written[symbol])
+            self._reports[symbol] = report.after(self._reports.get(symbol))
+        return results
+
+    def keep_ledger(self) -> None:
+        """Write what was found, doubted bars included."""
+        reports = list(self._reports.values())
+        doubted = self._doubted()
+        if doubted is not None:
+            reports = [report.with_events(doubted.filter(pl.col("symbol") == report.symbol)) for report in reports]
+        record(
+            self._lake,
+            self._transport.state,
+            self.stream,
+            reports,
+            now=self.now,
+            provenance=self._transport.known_provenance,
+        )
+
+    def _opened(self, symbols: Sequence[str]) -> tuple[dict[str, Doors], dict[str, Series]]:
+        time = self.stream.time_column
+        mine = pl.col("symbol").is_in(list(symbols))
+        if self.stream.interval is not None:
+            mine = mine & (pl.col("interval") == self.stream.interval)
+        stored = self._lake.read(
+            self.stream.contract, where=mine, columns=["symbol", time, "available_at"], ordered=False
+        )
+        series = {
+            symbol: Series(
+                self._lake,
+                self.stream,
+                symbol,
+                now=self.now,
+                history_start=self._start,
+                stored=stored.filter(pl.col("symbol") == symbol).drop("symbol"),
+            )
+            for symbol in symbols
+        }
+        doors = {
+            symbol: Doors(one, self._transport, self._archive, now=self.now, progress=self._progress)
+            for symbol, one in series.items()
+        }
+        return doors, series
+
+    def _write(self, series: Sequence[Series]) -> dict[str, Upsert]:
+        """One atomic upsert for all of `series`."""
+        known = self._known(pl.concat([one.again() for one in series]))
+        wanted = {one.symbol: one.wanted(known) for one in series}
+        frames = [rows for rows, _ in wanted.values() if rows.height]
+        if frames:
+            rows = pl.concat(frames)
+            self._lake.upsert(self.stream.contract, rows)
+            self._written.append(rows.select("symbol", self.stream.time_column))
+        return {symbol: counts for symbol, (_, counts) in wanted.items()}
+
+    def _known(self, again: pl.Series) -> pl.DataFrame:
+        """Stored rows around the instants that came again, of all symbols: one read."""
+        if not len(again):
+            return self.stream.contract.empty()
+        between = pl.col(self.stream.time_column).is_between(pl.lit(again.min(), INSTANT), pl.lit(again.max(), INSTANT))
+        if self.stream.interval is not None:
+            between = between & (pl.col("interval") == self.stream.interval)
+        return self._lake.read(self.stream.contract, where=between)
+
+    def _doubted(self) -> pl.DataFrame | None:
+        if self.stream.contract.name not in COMPARED or not self._written:
+            return None
+        times = pl.concat(self._written)[self.stream.time_column]
+        first, last = times.min(), times.max()
+        assert isinstance(first, datetime)
+        assert isinstance(last, datetime)
+        return suspects(self._lake, self.stream, first=first - self.stream.step, last=last)

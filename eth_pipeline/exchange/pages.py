@@ -21,7 +21,7 @@ _SECOND = timedelta(seconds=1)
 def fetch_pages(
     transport: Transport, stream: Stream, symbol: str, *, first: datetime, last: datetime
 ) -> Iterator[pl.DataFrame]:
-    """Yield the rows with `first` <= instant <= `last`, ascending, no instant twice.
+    """Yield the rows with `first` <= instant <= `last`, ascending. A row that the exchange repeats is repeated here.
 
     Raises:
         RetryLater, NeedsHuman: as `Transport.get_json`; pages already yielded are complete up to their last row.
@@ -45,17 +45,19 @@ def _page(transport: Transport, stream: Stream, symbol: str, *, first: datetime,
     rows = stream.page_rows
     if stream.spacing == "fixed":
         rows = min(rows, (last - first) // stream.step + 1)
-    payload = transport.get_json(
-        stream.endpoint,
-        {
-            "symbol": symbol,
-            **stream.params,
-            "startTime": to_milliseconds(first),
-            "endTime": to_milliseconds(last) + 999,  # the same rounding, at the other end
-            "limit": rows,
-        },
-        cost=stream.page_cost(rows),
-    )
-    time = pl.col(stream.time_column)
-    page = stream.read_page(payload).filter(time.is_between(first, last))
-    return page.unique(stream.time_column, keep="first", maintain_order=True).sort(stream.time_column)
+    payloads = [
+        transport.get_json(
+            question.endpoint,
+            {
+                "symbol": symbol,
+                **question.params,
+                "startTime": to_milliseconds(first - question.label_before),
+                "endTime": to_milliseconds(last - question.label_before) + 999,  # the same rounding, at the other end
+                "limit": (rows - 1) * question.rows_per_step + 1,
+            },
+            cost=stream.page_cost(rows),
+        )
+        for question in stream.questions
+    ]
+    page = stream.read_page(*payloads).filter(pl.col(stream.time_column).is_between(first, last))
+    return page.sort(stream.time_column, maintain_order=True)

@@ -1,9 +1,9 @@
 """What this host must remember about the exchange between processes: one SQLite file in WAL mode.
 
 Belongs here: opening the file, its tables, transactions. Does not belong: what the rows mean; that is `budget`
-(`spent`, `holds`), `breaker` (`breakers`), `gaps` (`absent`) and `defs.resources` (`clock`). Hourly runs are separate
-processes, so state in memory would forget an open breaker or a ban every hour. Losing the file is harmless: it is
-learnt again.
+(`spent`, `holds`), `breaker` (`breakers`), `gaps` (`absent`), `ledger` (`findings`), `recheck` (`checked`) and
+`exchange_time` (`offsets`). Hourly runs are separate processes, so state in memory would forget an open breaker or
+a ban every hour. Losing the file is harmless: it is learnt again.
 """
 
 import sqlite3
@@ -22,10 +22,14 @@ CREATE TABLE IF NOT EXISTS holds (
     host TEXT PRIMARY KEY, is_ban INTEGER, until REAL);
 CREATE TABLE IF NOT EXISTS breakers (
     endpoint TEXT PRIMARY KEY, state TEXT, failures INTEGER, changed_at REAL, reason TEXT);
+CREATE TABLE IF NOT EXISTS findings (
+    series TEXT PRIMARY KEY, digest TEXT);
+CREATE TABLE IF NOT EXISTS checked (
+    key TEXT PRIMARY KEY, at_us INTEGER);
+CREATE TABLE IF NOT EXISTS offsets (
+    host TEXT PRIMARY KEY, offset_seconds REAL, round_trip_seconds REAL, measured_at REAL);
 CREATE TABLE IF NOT EXISTS absent (
     series TEXT, first_us INTEGER, last_us INTEGER, asked_us INTEGER, PRIMARY KEY (series, first_us, last_us));
-CREATE TABLE IF NOT EXISTS clock (
-    only_row INTEGER PRIMARY KEY CHECK (only_row = 1), ahead_seconds REAL);
 """
 _BUSY_SECONDS = 10.0
 

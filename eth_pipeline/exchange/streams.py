@@ -5,10 +5,10 @@ published probes). Does not belong: asking (`pages`, `archive`), parsing, decidi
 """
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from functools import partial
-from typing import Any, Literal
+from typing import Literal
 
 import polars as pl
 
@@ -18,6 +18,8 @@ from eth_pipeline.contracts.tables import (
     KLINES,
     MARK_KLINES,
     OPEN_INTEREST,
+    POSITIONING,
+    PREMIUM_KLINES,
     SPOT_KLINES,
     STREAMS,
     TableContract,
@@ -26,15 +28,13 @@ from eth_pipeline.errors import SettingsInvalid
 from eth_pipeline.exchange.archive import ArchiveFile, ArchiveSeries
 from eth_pipeline.exchange.bars import bars_from_api, bars_from_csv
 from eth_pipeline.exchange.funding import funding_from_api, funding_from_csv
-from eth_pipeline.exchange.open_interest import (
-    METRICS_PERIOD,
-    PUBLICATION_DELAY,
-    open_interest_from_api,
-    open_interest_from_csv,
-)
-from eth_pipeline.exchange.transport import Endpoint
+from eth_pipeline.exchange.metrics import METRICS_PERIOD, PUBLICATION_DELAY
+from eth_pipeline.exchange.open_interest import open_interest_from_api, open_interest_from_csv
+from eth_pipeline.exchange.positioning import positioning_from_api, positioning_from_csv
+from eth_pipeline.exchange.transport import AllowanceName, Endpoint
 from eth_pipeline.settings import Settings
 
+_FUTURES_DATA: AllowanceName = "futures_data_requests"
 _FUTURES, _SPOT = "data/futures/um", "data/spot"
 LONGEST_FUNDING_INTERVAL = timedelta(hours=8)
 _FIRST_ARCHIVE_MONTH = datetime(2017, 8, 1, tzinfo=UTC)  # first spot month of any of the symbols
@@ -42,6 +42,22 @@ _FIRST_METRICS_DAY = datetime(2021, 12, 1, tzinfo=UTC)
 # REST keeps "the last month" of open interest and answers 400 beyond it; two days stay unused as a margin.
 _OPEN_INTEREST_REACH = timedelta(days=28)
 _OPEN_INTEREST_PAGE = timedelta(days=20)
+
+
+@dataclass(frozen=True)
+class Question:
+    """One request that a page of a stream needs; most streams need one.
+
+    Attributes:
+        endpoint, params: the REST door.
+        label_before: how much earlier than our instant the endpoint labels a row (START labels).
+        rows_per_step: rows the endpoint has between two of ours.
+    """
+
+    endpoint: Endpoint
+    params: Mapping[str, str]
+    label_before: timedelta = timedelta(0)
+    rows_per_step: int = 1
 
 
 @dataclass(frozen=True)
@@ -57,7 +73,7 @@ class Stream:
         spacing: `fixed`: every step has a row; `at_most`: rows may come more often (funding); `observed`: the most
             frequent distance rules, `step` at least (recorded snapshots every eight hours).
         known_after: `available_at` less the instant of a row.
-        endpoint, params: the REST door.
+        questions: the requests of the REST door that together give one page.
         page_rows: rows asked for at once; `page_cost` is what that many cost.
         pages_are_windows: the endpoint picks rows from the END of a range: ask for ranges of one page.
         api_reach: how far back REST goes; None for all history.
@@ -76,13 +92,12 @@ class Stream:
     step: timedelta
     spacing: Literal["fixed", "observed", "at_most"]
     known_after: timedelta
-    endpoint: Endpoint
-    params: Mapping[str, str]
+    questions: tuple[Question, ...]
     page_rows: int
     page_cost: Callable[[int], int]
     archive: ArchiveSeries
     read_file: Callable[[bytes, ArchiveFile], pl.DataFrame]
-    read_page: Callable[[Any], pl.DataFrame]
+    read_page: Callable[..., pl.DataFrame]
     pages_are_windows: bool = False
     api_reach: timedelta | None = None
     archive_since: datetime = _FIRST_ARCHIVE_MONTH
@@ -119,8 +134,7 @@ def _bars(
         step=step,
         spacing="fixed",
         known_after=step,
-        endpoint=endpoint,
-        params={"interval": interval},
+        questions=(Question(endpoint, {"interval": interval}),),
         page_rows=page_rows,
         page_cost=_klines_weight if endpoint.host == "futures" else lambda _: 2,
         archive=ArchiveSeries(market, kind, interval, monthly=True, daily=True),
@@ -140,6 +154,11 @@ def _mark_klines(settings: Settings) -> Stream:
     return _bars(MARK_KLINES, endpoint, _FUTURES, "markPriceKlines", page_rows=499, settings=settings)
 
 
+def _premium_klines(settings: Settings) -> Stream:
+    endpoint = Endpoint("futures", "/fapi/v1/premiumIndexKlines", "weight")
+    return _bars(PREMIUM_KLINES, endpoint, _FUTURES, "premiumIndexKlines", page_rows=499, settings=settings)
+
+
 def _spot_klines(settings: Settings) -> Stream:
     endpoint = Endpoint("spot", "/api/v3/klines", "weight")
     return _bars(SPOT_KLINES, endpoint, _SPOT, "klines", page_rows=1000, settings=settings)
@@ -154,8 +173,7 @@ def _funding_rates(settings: Settings) -> Stream:
         step=LONGEST_FUNDING_INTERVAL,
         spacing="at_most",
         known_after=timedelta(0),
-        endpoint=Endpoint("futures", "/fapi/v1/fundingRate", "funding_requests"),
-        params={},
+        questions=(Question(Endpoint("futures", "/fapi/v1/fundingRate", "funding_requests"), {}),),
         page_rows=1000,
         page_cost=lambda _: 1,
         archive=ArchiveSeries(_FUTURES, "fundingRate", None, monthly=True, daily=False),
@@ -173,8 +191,7 @@ def _open_interest(settings: Settings) -> Stream:
         step=HOUR,
         spacing="observed",
         known_after=PUBLICATION_DELAY,
-        endpoint=Endpoint("futures", "/futures/data/openInterestHist", "futures_data_requests"),
-        params={"period": "1h"},
+        questions=(Question(Endpoint("futures", "/futures/data/openInterestHist", _FUTURES_DATA), {"period": "1h"}),),
         page_rows=500,
         page_cost=lambda _: 1,
         archive=ArchiveSeries(_FUTURES, "metrics", None, monthly=False, daily=True),
@@ -188,10 +205,40 @@ def _open_interest(settings: Settings) -> Stream:
     )
 
 
+def _positioning(settings: Settings) -> Stream:
+    # Four endpoints make one row. The taker ratio is labelled with the START of its period; of the others Binance
+    # names no convention, they are taken as snapshots like open interest: END.
+    names = ("topLongShortAccountRatio", "topLongShortPositionRatio", "globalLongShortAccountRatio")
+    period = {"period": "5m"}
+    each = HOUR // METRICS_PERIOD
+    return replace(
+        _open_interest(settings),
+        contract=POSITIONING,
+        questions=(
+            *(
+                Question(Endpoint("futures", f"/futures/data/{n}", _FUTURES_DATA), period, rows_per_step=each)
+                for n in names
+            ),
+            Question(
+                Endpoint("futures", "/futures/data/takerlongshortRatio", _FUTURES_DATA),
+                period,
+                label_before=METRICS_PERIOD,
+                rows_per_step=each,
+            ),
+        ),
+        page_rows=500 // each,
+        page_cost=lambda _: 1,
+        read_file=positioning_from_csv,
+        read_page=positioning_from_api,
+    )
+
+
 _STREAMS: dict[str, Callable[[Settings], Stream]] = {
     "klines": _klines,
     "mark_klines": _mark_klines,
     "spot_klines": _spot_klines,
     "funding_rates": _funding_rates,
     "open_interest": _open_interest,
+    "premium_klines": _premium_klines,
+    "positioning": _positioning,
 }

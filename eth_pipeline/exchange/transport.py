@@ -13,9 +13,10 @@ not belong: what an endpoint means (`streams`), paging (`pages`), parsing rows, 
 """
 
 import threading
+import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Literal, Self
@@ -33,6 +34,7 @@ from eth_pipeline.errors import (
 )
 from eth_pipeline.exchange.breaker import Breaker, BreakerState
 from eth_pipeline.exchange.budget import Allowance, Budget
+from eth_pipeline.exchange.exchange_time import ClockOffset, newest_offset, remember_offset
 from eth_pipeline.exchange.origin import PROVENANCE_HEADER, Origin
 from eth_pipeline.exchange.patience import Patience, retry_after_seconds
 from eth_pipeline.exchange.state import HostState
@@ -94,6 +96,7 @@ class Transport:
         self._clock = clock or SystemClock()
         self._lock = threading.Lock()
         self._origin = Origin({f"{host}_url": url for host, url in self._urls.items()})
+        self._restricted: dict[Host, str] = {}
         self.requests_sent = 0
         self.state = HostState(state_path)
         self._budget = Budget(self.state, clock=self._clock, reserve_share=settings.weight_reserve_share)
@@ -135,7 +138,28 @@ class Transport:
             RetryLater: no usable answer now.
             NeedsHuman: refused, restricted or an unknown exchange.
         """
-        return from_milliseconds(int(self.get_json(SERVER_TIME, {})["serverTime"]))
+        asked, started = self._clock.now(), time.monotonic()
+        answer = from_milliseconds(int(self.get_json(SERVER_TIME, {})["serverTime"]))
+        round_trip = timedelta(seconds=time.monotonic() - started)
+        host = urlsplit(self._urls["futures"]).netloc
+        remember_offset(self.state, host, exchange_time=answer, asked=asked, round_trip=round_trip)
+        return answer
+
+    def clock_offset(self) -> ClockOffset | None:
+        """The newest measured difference between the exchange's clock and this host's; None where never measured."""
+        return newest_offset(self.state, urlsplit(self._urls["futures"]).netloc)
+
+    def estimated_time(self, *, max_age: timedelta = timedelta(days=7)) -> datetime | None:
+        """Exchange time without asking: this host's clock and the newest offset; None where that is too old."""
+        offset, now = self.clock_offset(), self._clock.now()
+        if offset is None or not timedelta(0) <= now - offset.measured_at <= max_age:
+            return None
+        return now + offset.offset
+
+    @property
+    def known_provenance(self) -> str | None:
+        """Provenance as far as it is known without asking; None until an embedded exchange has answered."""
+        return self._origin.known
 
     def provenance(self) -> str:
         """`binance`, or what an embedded exchange says it serves: `replay` or `simulated`.
@@ -199,6 +223,8 @@ class Transport:
     ) -> None:
         host = urlsplit(self._urls[endpoint.host]).netloc
         circuit = f"{host}{'/data' if endpoint.host == 'archive' else endpoint.path}"
+        if (refused := self._restricted.get(endpoint.host)) is not None:
+            raise RegionRestricted(refused)  # final: one question per process and host is enough
         self._budget.check_hold(host)
         # Two circuits: a host nobody can connect to is one failure, not one for every endpoint it has.
         self._breaker.admit(host)
@@ -256,10 +282,11 @@ class Transport:
             self._budget.hold(host, seconds=max(1.0, pause), is_ban=status == 418)
             self._budget.check_hold(host)  # raises
         elif status in (403, 451):
-            raise RegionRestricted(
+            self._restricted[endpoint.host] = (
                 f"{what} answered {status}: this address may not use it{_said(response)}. Run from a permitted "
                 "location, or rely on the archive, which is usually still reachable; retrying cannot help."
             )
+            raise RegionRestricted(self._restricted[endpoint.host])
         elif status == 404 and endpoint.host == "archive":
             return
         elif 400 <= status < 500:

@@ -13,7 +13,7 @@ import polars as pl
 
 BarStream = Literal["klines", "mark_klines", "spot_klines", "premium_klines"]
 BAR_STREAMS: tuple[BarStream, ...] = ("klines", "mark_klines", "spot_klines", "premium_klines")
-STREAMS = (*BAR_STREAMS, "funding_rates", "open_interest")
+STREAMS = (*BAR_STREAMS, "funding_rates", "open_interest", "positioning")
 
 MINUTE_MS = 60_000
 HOUR_MS = 60 * MINUTE_MS

@@ -7,6 +7,7 @@ constant with its name, so that one line changes when a probe answers it.
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import polars as pl
@@ -156,6 +157,35 @@ class Rest:
             for row in page.iter_rows(named=True)
         ]
 
+    def ratio_history(self, params: Params, *, column: str, field: str, starts: bool = False) -> Json:
+        """A long/short or taker ratio of each five minutes; `starts` labels a row with the START of its period.
+
+        Only the period that the recordings have; a real exchange has coarser ones, too.
+        """
+        symbol, period = self._symbol(params), required(params, "period")
+        if period not in OPEN_INTEREST_PERIODS:
+            raise BadRequest(-1130, "Data sent for parameter 'period' is not valid.")
+        size_ms, oldest = INTERVALS_MS[period], self.now_ms - OPEN_INTEREST_DAYS * DAY_MS
+        start = milliseconds(params, "startTime")
+        if start is not None and start < oldest:
+            raise BadRequest(-1130, "parameter 'startTime' is invalid.")
+        label = pl.col("period_end") - (size_ms if starts else 0)
+        frame = self.view.open_interest("rest", symbol, stream="positioning").with_columns(label.alias("label"))
+        page = self._page(
+            frame.filter(pl.col("period_end") % size_ms == 0, pl.col("label") >= oldest, pl.col(column).is_not_null()),
+            "label",
+            params,
+            stream="positioning",
+            symbol=symbol,
+            default=30,
+            most=500,
+            newest=OPEN_INTEREST_NEWEST_OF_RANGE,
+        )
+        return [
+            {**({} if starts else {"symbol": symbol}), field: f"{ratio:.8f}", "timestamp": label}
+            for label, ratio in page.select("label", column).iter_rows()
+        ]
+
     def futures_exchange_info(self, _: Params) -> Json:
         """Symbols, filters and limits of the perpetuals."""
         limit = {"rateLimitType": "REQUEST_WEIGHT", "interval": "MINUTE", "intervalNum": 1, "limit": 2400}
@@ -221,6 +251,8 @@ def _newest(frame: pl.DataFrame, column: str) -> float | None:
     return None if frame.is_empty() else float(frame[column][-1])
 
 
+_DATA = "open_interest"  # /futures/data shares one allowance
+
 ENDPOINTS: dict[str, Endpoint] = {
     "/fapi/v1/ping": Endpoint("ping", Rest.ping),
     "/fapi/v1/time": Endpoint("time", Rest.time),
@@ -234,7 +266,21 @@ ENDPOINTS: dict[str, Endpoint] = {
         "mark_klines", Rest.premium_index, lambda params: 1 if "symbol" in params else 10
     ),
     "/fapi/v1/openInterest": Endpoint("open_interest", Rest.open_interest),
-    "/futures/data/openInterestHist": Endpoint("open_interest", Rest.open_interest_history, pool="open_interest"),
+    "/futures/data/openInterestHist": Endpoint("open_interest", Rest.open_interest_history, pool=_DATA),
+    "/futures/data/topLongShortAccountRatio": Endpoint(
+        "positioning", partial(Rest.ratio_history, column="top_trader_ratio", field="longShortRatio"), pool=_DATA
+    ),
+    "/futures/data/topLongShortPositionRatio": Endpoint(
+        "positioning",
+        partial(Rest.ratio_history, column="top_trader_position_ratio", field="longShortRatio"),
+        pool=_DATA,
+    ),
+    "/futures/data/globalLongShortAccountRatio": Endpoint(
+        "positioning", partial(Rest.ratio_history, column="long_short_ratio", field="longShortRatio"), pool=_DATA
+    ),
+    "/futures/data/takerlongshortRatio": Endpoint(
+        "positioning", partial(Rest.ratio_history, column="taker_ratio", field="buySellRatio", starts=True), pool=_DATA
+    ),
     "/api/v3/ping": Endpoint("ping", Rest.ping, pool="spot"),
     "/api/v3/time": Endpoint("time", Rest.time, pool="spot"),
     "/api/v3/exchangeInfo": Endpoint("exchange_info", Rest.spot_exchange_info, lambda _: 20, pool="spot"),

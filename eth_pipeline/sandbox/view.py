@@ -17,7 +17,7 @@ from eth_pipeline.sandbox.clock import VirtualClock
 from eth_pipeline.sandbox.faults import ROW_EDITS, Door, FaultBoard
 from eth_pipeline.sandbox.market import INTERVALS_MS, VOLUMES, BarStream, Market, aggregate
 
-TIME_COLUMN = {"funding_rates": "funding_time", "open_interest": "period_end"}
+TIME_COLUMN = {"funding_rates": "funding_time", "open_interest": "period_end", "positioning": "period_end"}
 
 
 class Bars(NamedTuple):
@@ -76,11 +76,11 @@ class View:
         frame = _up_to(self.market.funding(symbol, until=horizon), "funding_time", to_milliseconds(horizon))
         return self._edited(frame, door=door, stream="funding_rates", symbol=symbol)
 
-    def open_interest(self, door: Door, symbol: str) -> pl.DataFrame:
-        """Snapshots up to the horizon."""
-        horizon = self.horizon(door, "open_interest", symbol)
+    def open_interest(self, door: Door, symbol: str, *, stream: str = "open_interest") -> pl.DataFrame:
+        """Snapshots up to the horizon; `stream` says whose faults apply, `open_interest` or `positioning`."""
+        horizon = self.horizon(door, stream, symbol)
         frame = _up_to(self.market.open_interest(symbol, until=horizon), "period_end", to_milliseconds(horizon))
-        return self._edited(frame, door=door, stream="open_interest", symbol=symbol)
+        return self._edited(frame, door=door, stream=stream, symbol=symbol)
 
     def _settled_by(self, stream: str, symbol: str, now: datetime) -> datetime:
         late = [

@@ -14,6 +14,7 @@ import polars as pl
 
 from eth_pipeline.contracts.artifact import feature_schema_digest
 from eth_pipeline.contracts.clock import iso
+from eth_pipeline.contracts.quality import data_gaps
 from eth_pipeline.contracts.signal import (
     CONSENSUS,
     FORECASTS,
@@ -56,14 +57,21 @@ class Evidence:
 
 
 def load_evidence(
-    lake: Lake, *, settings: Settings, now: datetime, decision_time: datetime, exchange_reachable: bool
+    lake: Lake,
+    *,
+    settings: Settings,
+    now: datetime,
+    decision_time: datetime,
+    exchange_reachable: bool,
+    archive_only: bool = False,
 ) -> Evidence:
     """Read, measure and judge.
 
     Args:
         now: exchange time; freshness and expiry are measured against it.
         decision_time: the full hour to judge, at most `now`.
-        exchange_reachable: False where `now` is only the local clock's.
+        exchange_reachable: False where `now` is only an estimate from the local clock.
+        archive_only: REST refuses this address.
     """
     freshness = measure_freshness(lake, settings=settings, now=now)
     snapshot = _stored_consensus(lake, settings, decision_time)
@@ -79,6 +87,13 @@ def load_evidence(
         settings=settings,
         phase=settings.phase,
         kill_switch=(settings.home / KILL_SWITCH).exists(),
+        archive_only=archive_only,
+        gaps=data_gaps(
+            lake,
+            symbol=settings.symbol,
+            decision_time=decision_time,
+            window_hours=settings.freshness.gap_window_hours,
+        ),
     )
     price, provenance = _mark_price(lake, settings, decision_time)
     return Evidence(

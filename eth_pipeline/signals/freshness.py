@@ -27,11 +27,13 @@ DATA_TIME: MappingProxyType[str, str] = MappingProxyType(
         "spot_klines": "close_time",
         "funding_rates": "funding_time",
         "open_interest": "period_end",
+        "premium_klines": "close_time",
+        "positioning": "period_end",
     }
 )
 """Stream to the column its lag is counted from."""
 
-_MAIN_SYMBOL_ONLY = frozenset({"open_interest"})
+_MAIN_SYMBOL_ONLY = frozenset({"open_interest", "positioning"})
 _RECENT_WINDOW = timedelta(days=2)
 
 

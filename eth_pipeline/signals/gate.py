@@ -4,8 +4,11 @@ Belongs here: turning observations into reasons. Does not belong: observing (`fr
 policy (`policy`), what an open gate does (`decision`).
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
+from eth_pipeline.contracts.clock import iso
+from eth_pipeline.contracts.quality import DataGap
 from eth_pipeline.contracts.signal import Reason, ReasonCode, StreamFreshness
 from eth_pipeline.settings import Phase, Settings, SignalSettings
 from eth_pipeline.signals.policy import GateVerdict, judge
@@ -39,6 +42,8 @@ def evaluate_gate(
     settings: Settings,
     phase: Phase,
     kill_switch: bool,
+    archive_only: bool = False,
+    gaps: Sequence[DataGap] | None = None,
 ) -> GateVerdict:
     """Judge one hour.
 
@@ -53,14 +58,21 @@ def evaluate_gate(
         settings: limits. The hourly row must reach `gates.min_coverage_core`.
         phase: `paper` or `live`.
         kill_switch: the operator's stop.
+        archive_only: REST refuses this address (an ingestion's outcome was `restricted`), so the exchange counts as
+            reachable and its tail as out of reach.
+        gaps: what the ledger doubts before this hour (`contracts.quality.data_gaps`); None where it was not asked.
     """
     reasons = []
     if kill_switch:
         reasons.append(Reason(code=ReasonCode.KILL_SWITCH, subject="operator", detail="the kill switch is on"))
-    if not exchange_reachable:
+    if archive_only:
+        detail = "REST refuses this address; only the archive was used"
+        reasons.append(Reason(code=ReasonCode.ARCHIVE_ONLY, subject="exchange", detail=detail))
+    elif not exchange_reachable:
         detail = "the exchange did not answer in this run; only stored rows were used"
         reasons.append(Reason(code=ReasonCode.EXCHANGE_UNREACHABLE, subject="exchange", detail=detail))
     reasons += _stream_reasons(freshness, main_symbol=settings.symbol)
+    reasons += [_gap_reason(gap) for gap in gaps or ()]
     if features_present:
         reasons += _coverage_reason(feature_coverage or 0.0, floor=settings.gates.min_coverage_core)
     else:
@@ -79,7 +91,13 @@ def _stream_reasons(freshness: tuple[StreamFreshness, ...], *, main_symbol: str)
         for stream in _NEVER_DO_WITHOUT
         if (stream, main_symbol) not in measured
     ]
-    return reasons + [_stream_reason(item) for item in freshness if not item.fresh]
+    stale = [item for item in freshness if not item.fresh and item.stale_policy != "record"]
+    return reasons + [_stream_reason(item) for item in stale]
+
+
+def _gap_reason(gap: DataGap) -> Reason:
+    detail = f"{gap.rows} rows {gap.cause}, the first at {iso(gap.first)}"
+    return Reason(code=ReasonCode.DATA_GAP, subject=f"{gap.stream} {gap.symbol}", detail=detail)
 
 
 def _stream_reason(item: StreamFreshness) -> Reason:

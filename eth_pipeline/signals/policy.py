@@ -31,6 +31,8 @@ POLICY: MappingProxyType[ReasonCode, MappingProxyType[Phase, SignalState]] = Map
         ReasonCode.STREAM_ABSENT: _both_blocked(),
         ReasonCode.SOURCE_DEGRADED: _paper_degrades(),
         ReasonCode.EXCHANGE_UNREACHABLE: _paper_degrades(),
+        ReasonCode.ARCHIVE_ONLY: _paper_degrades(),
+        ReasonCode.DATA_GAP: _paper_degrades(),
         ReasonCode.FEATURES_MISSING: _both_blocked(),
         ReasonCode.COVERAGE_LOW: _paper_degrades(),
         ReasonCode.CONSENSUS_THIN: _paper_degrades(),

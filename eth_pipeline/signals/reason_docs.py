@@ -36,6 +36,16 @@ EXPLANATIONS: MappingProxyType[ReasonCode, Explanation] = MappingProxyType(
             "The exchange did not answer in this run, so time and tail could not be checked; stored rows are fresh.",
             "Check network, region (451/403) and ban (418) in the health report; time cures the rest.",
         ),
+        ReasonCode.ARCHIVE_ONLY: Explanation(
+            "The REST API refuses this address (451 or 403); rows come from the public archive, a day late at best.",
+            "Run from a permitted location. Retrying cannot help; the archive keeps history and training going.",
+        ),
+        ReasonCode.DATA_GAP: Explanation(
+            "The gap ledger has an absent, refused or doubted row of the main klines or mark klines inside "
+            "`freshness.gap_window_hours`: what was computed over that window may be wrong.",
+            "Read the entries of the gap ledger. A row that comes is repaired by the next ingestion; otherwise time "
+            "moves it out of the window.",
+        ),
         ReasonCode.FEATURES_MISSING: Explanation(
             "There is no feature row for exactly this hour: a step between data and features did not run.",
             "Materialize the features of the hour and read why their run failed.",

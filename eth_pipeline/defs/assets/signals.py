@@ -103,6 +103,7 @@ def gate_verdict(pipeline: Pipeline) -> dg.MaterializeResult:
         now=moment.now,
         decision_time=moment.decision_time,
         exchange_reachable=moment.reachable,
+        archive_only=moment.archive_only,
     )
     verdict = evidence.verdict
     return dg.MaterializeResult(
