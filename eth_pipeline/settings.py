@@ -117,7 +117,7 @@ class GateSettings(_Section):
     min_coverage_core: float = Field(0.80, description="Smallest coverage among the features the model uses most.")
     max_calibration_error: float = Field(0.03, description="Expected calibration error, 5 h, ten bins.")
     max_champion_loss: float = Field(
-        0.005, ge=0, description="Non-inferiority margin: the paired AUC difference's lower bound stays above -this."
+        0.005, description="Non-inferiority margin: the paired AUC difference's lower bound stays above -this."
     )
     stacking_min_samples: int = Field(20000, description="Rows needed before stacking may be considered.")
     bundle_valid_days: int = Field(45, gt=0, description="A promoted bundle expires after this many days.")

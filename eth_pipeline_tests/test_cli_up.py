@@ -11,8 +11,13 @@ import psutil
 import pytest
 
 from eth_pipeline.cli.processes import accepts, free_port, require_free
+from eth_pipeline.contracts.clock import HOUR, floor_hour, to_milliseconds
+from eth_pipeline.contracts.tables import KLINES
 from eth_pipeline.errors import NeedsHuman
+from eth_pipeline.lake import Lake
+from eth_pipeline_tests.decision_samples import bars, walk
 from eth_pipeline_tests.running_up import running_up, small_demo_home
+from eth_pipeline_tests.small_home import AS_OF
 
 pytestmark = pytest.mark.slow
 
@@ -39,9 +44,15 @@ def assert_gone(processes: list[psutil.Process], *ports: int) -> None:
 
 
 def test_everything_is_healthy_and_nothing_is_left_after_a_stop_signal(tmp_path: Path) -> None:
-    with running_up(small_demo_home(tmp_path / "demo")) as up:
+    """The exchange's clock goes on after the newest stored bar: at first each `up` began at the demo's hour again."""
+    home = small_demo_home(tmp_path / "demo")
+    three_hours_later = floor_hour(AS_OF) + 3 * HOUR
+    Lake(str(home / "lake")).upsert(KLINES, bars(walk(1), first=three_hours_later - HOUR))
+    with running_up(home) as up:
         assert up.sandbox_url is not None
-        assert httpx2.get(f"{up.sandbox_url}/fapi/v1/time").is_success
+        assert "virtual clock from 2025-06-29 15:00 UTC" in up.printed
+        exchange_time = httpx2.get(f"{up.sandbox_url}/fapi/v1/time").json()["serverTime"]
+        assert exchange_time >= to_milliseconds(three_hours_later)
         assert httpx2.get(f"http://127.0.0.1:{up.mlflow_port}/health").is_success
         state = up.ask(STATE)
         assets = {node["assetKey"]["path"][-1]: node["groupName"] for node in state["assetNodes"]}

@@ -22,9 +22,12 @@ import httpx2
 from eth_pipeline.cli.console import out
 from eth_pipeline.cli.market import MarketPlan
 from eth_pipeline.cli.processes import LOOPBACK, ProcessGroup, accepts, answers, free_port, require_free
-from eth_pipeline.contracts.clock import SystemClock
+from eth_pipeline.contracts.clock import SystemClock, iso
+from eth_pipeline.contracts.signal import SIGNALS
+from eth_pipeline.contracts.tables import KLINES
 from eth_pipeline.defs.instance import open_instance
 from eth_pipeline.errors import NeedsHuman
+from eth_pipeline.lake import Lake
 from eth_pipeline.settings import Settings, load_settings
 
 _BIN = Path(sys.executable).parent
@@ -94,8 +97,17 @@ def _start_sandbox(group: ProcessGroup, plan: MarketPlan, settings: Settings) ->
     group.start("sandbox", [*command, *plan.serve_arguments()])
     group.wait_until("sandbox", lambda: answers(f"{url}/sandbox/health"), timeout_seconds=_START_SECONDS)
     os.environ.update(plan.environment(home=settings.home, url=url))
-    out.print(f"Exchange     {url} (embedded, virtual clock from {plan.as_of:%Y-%m-%d %H:%M} UTC)", soft_wrap=True)
+    start = _resumed(plan, settings)
+    httpx2.post(f"{url}/sandbox/clock", json={"now": iso(start)}, timeout=10.0).raise_for_status()
+    out.print(f"Exchange     {url} (embedded, virtual clock from {start:%Y-%m-%d %H:%M} UTC)", soft_wrap=True)
     return load_settings()
+
+
+def _resumed(plan: MarketPlan, settings: Settings) -> datetime:
+    """Where the virtual clock goes on: time never runs back behind what an earlier `up` stored or signalled."""
+    lake = Lake(settings.lake_location)
+    stored = (lake.newest(KLINES), lake.newest(SIGNALS))
+    return max([plan.as_of, *(instant for instant in stored if instant is not None)])
 
 
 def _start_mlflow(group: ProcessGroup, settings: Settings, port: int) -> None:

@@ -264,3 +264,5 @@ STREAMS: dict[str, TableContract] = {
 }
 RECORDED_STREAMS = ("premium_klines", "positioning")
 """Streams that no feature and no decision reads yet: ingested and watched; stale, they change no signal."""
+INPUT_STREAMS = tuple(name for name in STREAMS if name not in RECORDED_STREAMS)
+"""Streams that features and the gate read."""

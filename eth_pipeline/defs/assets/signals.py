@@ -8,7 +8,7 @@ import dagster as dg
 
 from eth_pipeline.contracts.clock import iso
 from eth_pipeline.contracts.signal import CONSENSUS, FORECASTS
-from eth_pipeline.contracts.tables import STREAMS
+from eth_pipeline.contracts.tables import INPUT_STREAMS
 from eth_pipeline.defs.presentation import (
     OWNERS,
     column_schema,
@@ -85,7 +85,7 @@ def forecast(context: dg.AssetExecutionContext, pipeline: Pipeline) -> dg.Materi
 
 @dg.asset(
     group_name=GROUP,
-    deps=[*STREAMS, "features", "consensus", "forecast"],
+    deps=[*INPUT_STREAMS, "features", "consensus", "forecast"],
     description=(
         "The verdict of the newest hour: tradeable, degraded or blocked, with every reason. It always materializes; "
         "the signal evaluates the same gate once more at the point of use."

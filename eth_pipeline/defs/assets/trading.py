@@ -13,7 +13,7 @@ import dagster as dg
 
 from eth_pipeline.contracts.clock import HOUR, iso
 from eth_pipeline.contracts.signal import SIGNALS, SignalRecord, SignalState
-from eth_pipeline.contracts.tables import STREAMS
+from eth_pipeline.contracts.tables import INPUT_STREAMS
 from eth_pipeline.defs.assets.signals import GROUP
 from eth_pipeline.defs.checks import stream_check_results
 from eth_pipeline.defs.emission import emit_days, emit_newest_hour
@@ -23,7 +23,7 @@ from eth_pipeline.defs.resources import Pipeline
 from eth_pipeline.trading.account import advance_account, performance
 from eth_pipeline.trading.ledger import ACCOUNT_EVENTS
 
-_UPSTREAM = [*STREAMS, "features", "consensus", "forecast", "gate_verdict", "paper_account"]
+_UPSTREAM = [*INPUT_STREAMS, "features", "consensus", "forecast", "gate_verdict", "paper_account"]
 _NOT_BLOCKED = "not_blocked"
 
 
