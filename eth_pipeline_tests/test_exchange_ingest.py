@@ -353,7 +353,7 @@ def test_a_bar_that_just_closed_is_waited_for_and_only_as_long_as_the_setting_sa
     """An hourly run starts in the second in which its bar closes."""
     asked = []
     for wait in (0.0, 30.0):
-        pipeline = make(clock_speed=40.0, bar_wait_seconds=wait)
+        pipeline = make(clock_speed=12.0, bar_wait_seconds=wait)
         pipeline.sandbox.faults.switch_on("stale", since=NOW - QUARTER)
         (result,) = pipeline.ingest(now=NOW)
         assert result.newest_available_at == NOW - QUARTER
