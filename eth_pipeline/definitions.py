@@ -4,21 +4,26 @@ import dagster as dg
 
 from eth_pipeline.defs.assets.exchange import newest_specs, stream_assets
 from eth_pipeline.defs.assets.features import features, labels
+from eth_pipeline.defs.assets.history import archive_recheck, gap_ledger, market_history
 from eth_pipeline.defs.assets.models import lightgbm_candidate
+from eth_pipeline.defs.assets.operations import lake_maintenance
 from eth_pipeline.defs.assets.registry import production_bundle, promotion_decision
 from eth_pipeline.defs.assets.signals import consensus, forecast, gate_verdict
 from eth_pipeline.defs.assets.trading import hourly_signal, paper_account, signal_history
 from eth_pipeline.defs.checks import stream_freshness
 from eth_pipeline.defs.failures import failed_hour_sensor
-from eth_pipeline.defs.jobs import hourly_job, production_job, training_job
+from eth_pipeline.defs.jobs import hourly_job, maintenance_job, production_job, training_job
 from eth_pipeline.defs.resources import Pipeline
-from eth_pipeline.defs.schedules import hourly_schedule, training_schedule
+from eth_pipeline.defs.schedules import hourly_schedule, maintenance_schedule, training_schedule
 from eth_pipeline.defs.sensors import production_alias_sensor
 
 defs = dg.Definitions(
     assets=[
         *stream_assets,
         *newest_specs,
+        market_history,
+        gap_ledger,
+        archive_recheck,
         features,
         labels,
         lightgbm_candidate,
@@ -30,10 +35,11 @@ defs = dg.Definitions(
         paper_account,
         hourly_signal,
         signal_history,
+        lake_maintenance,
     ],
     asset_checks=[stream_freshness],
-    jobs=[hourly_job, training_job, production_job],
-    schedules=[hourly_schedule, training_schedule],
+    jobs=[hourly_job, training_job, production_job, maintenance_job],
+    schedules=[hourly_schedule, training_schedule, maintenance_schedule],
     sensors=[production_alias_sensor, failed_hour_sensor],
     resources={"pipeline": Pipeline()},
 )

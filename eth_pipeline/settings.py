@@ -156,6 +156,7 @@ class Settings(BaseSettings):
     lake_url: str | None = Field(None, description="Delta lake location; empty means <home>/lake.")
     mlflow_tracking_uri: str | None = Field(None, description="MLflow; empty means SQLite under <home>/mlflow.")
     postgres_url: str | None = Field(None, description="Dagster storage; empty means SQLite under <home>.")
+    lake_retention_hours: int = Field(24 * 60, ge=24, description="Old table versions stay readable this long.")
     phase: Phase = Field("paper", description="paper may degrade; live is fail-closed.")
     symbol: str = Field("ETHUSDT", description="The traded symbol.")
     cross_symbols: tuple[str, ...] = Field(("BTCUSDT", "SOLUSDT", "BNBUSDT"), description="Feature symbols.")

@@ -17,6 +17,7 @@ import dagster as dg
 from eth_pipeline.cli.market import MarketPlan
 from eth_pipeline.contracts.clock import floor_hour
 from eth_pipeline.contracts.signal import SIGNALS, SignalRecord, record_from_json
+from eth_pipeline.contracts.tables import STREAMS
 from eth_pipeline.defs.instance import open_instance, prepare_home
 from eth_pipeline.lake import Lake
 from eth_pipeline.sandbox.server import Sandbox
@@ -95,7 +96,7 @@ def small_home(folder: Path, *, strength: float = 1.0) -> Iterator[SmallHome]:
         home = SmallHome(folder, sandbox, plan.environment(home=folder, url=sandbox.url))
         with home.entered() as instance:
             prepare_home(load_settings())
-            streams = ("klines", "mark_klines", "spot_klines", "funding_rates", "open_interest")
+            streams = tuple(STREAMS)
             assert home.materialize(*streams, instance=instance).success
         yield home
 

@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from eth_pipeline.cli import inspect, registry, signals
+from eth_pipeline.cli import exchange, inspect, registry, signals
 from eth_pipeline.cli.console import refuse_on_error
 
 app = typer.Typer(
@@ -19,6 +19,9 @@ app = typer.Typer(
 )
 sandbox_app = typer.Typer(help="The embedded exchange.", no_args_is_help=True)
 app.add_typer(sandbox_app, name="sandbox")
+sandbox_app.add_typer(exchange.fault_app, name="fault")
+app.command("ingest")(exchange.ingest)
+app.command("backfill")(exchange.backfill)
 app.add_typer(signals.app, name="signals")
 app.add_typer(inspect.config_app, name="config")
 app.add_typer(registry.promotions_app, name="promotions")

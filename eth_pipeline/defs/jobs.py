@@ -29,6 +29,14 @@ training_job = dg.define_asset_job(
     tags=_NO_RETRIES,
 )
 
+maintenance_job = dg.define_asset_job(
+    "maintenance",
+    selection=dg.AssetSelection.assets("gap_ledger", "archive_recheck", "lake_maintenance"),
+    executor_def=dg.in_process_executor,
+    description="Count the gap ledger, ask the archive for replaced files, compact and vacuum the lake.",
+    tags={"dagster/max_retries": "0"},
+)
+
 production_job = dg.define_asset_job(
     "production",
     selection=dg.AssetSelection.assets("production_bundle"),

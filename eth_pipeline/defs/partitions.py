@@ -6,4 +6,7 @@ Belongs here: how time is cut. Daily for signals: the hour is the row's key, and
 
 import dagster as dg
 
+MONTHS = dg.MonthlyPartitionsDefinition(start_date="2020-01-01", timezone="UTC", end_offset=1)
+"""Aligned with the archive's monthly files."""
+
 DAYS = dg.DailyPartitionsDefinition(start_date="2020-01-01", timezone="UTC", end_offset=1)

@@ -6,7 +6,7 @@ says the bar is closed. After downtime a schedule launches one run, whatever was
 
 import dagster as dg
 
-from eth_pipeline.defs.jobs import hourly_job, training_job
+from eth_pipeline.defs.jobs import hourly_job, maintenance_job, training_job
 
 
 @dg.schedule(
@@ -21,6 +21,15 @@ def hourly_schedule(context: dg.ScheduleEvaluationContext) -> dg.RunRequest:
     hour = context.scheduled_execution_time.strftime("%Y-%m-%dT%H:00Z")
     return dg.RunRequest(run_key=hour, tags={"eth_pipeline/hour": hour})
 
+
+maintenance_schedule = dg.ScheduleDefinition(
+    name="maintenance_schedule",
+    job=maintenance_job,
+    cron_schedule="40 4 * * *",
+    execution_timezone="UTC",
+    default_status=dg.DefaultScheduleStatus.RUNNING,
+    description="Daily: gap ledger, replaced archive files, compaction and vacuum.",
+)
 
 training_schedule = dg.ScheduleDefinition(
     name="training_schedule",

@@ -55,7 +55,7 @@ class Manifest:
     def run_tags(self) -> dict[str, str]:
         """The part that goes onto every Dagster run as tags."""
         return {
-            "eth_pipeline/commit": self.code.commit + ("-dirty" if self.code.dirty else ""),
+            "eth_pipeline/commit": self.code.commit[:12] + ("-dirty" if self.code.dirty else ""),
             "eth_pipeline/config": self.config_digest[:12],
             "eth_pipeline/bundle": (self.bundle_fingerprint or "none")[:12],
             "eth_pipeline/phase": self.phase,

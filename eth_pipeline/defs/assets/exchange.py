@@ -11,7 +11,7 @@ from datetime import timedelta
 
 import dagster as dg
 
-from eth_pipeline.contracts.clock import iso
+from eth_pipeline.contracts.clock import HOUR, iso
 from eth_pipeline.contracts.tables import STREAMS, TableContract
 from eth_pipeline.defs.presentation import OWNERS, column_schema, markdown_table
 from eth_pipeline.defs.resources import Pipeline, exchange_moment
@@ -44,14 +44,16 @@ def _stream_asset(table: TableContract) -> dg.AssetsDefinition:
             results = ingest_stream(table.name, transport=transport, lake=lake, settings=settings, now=moment.now)
         _report_arrival(context, table.name, results)
         version = lake.version(table)
+        newest = results[0].newest_available_at
         return dg.MaterializeResult(
             data_version=dg.DataVersion(str(version)),
             metadata={
-                "symbols": _result_table(results),
+                "symbols": result_table(results),
                 "inserted": sum(r.inserted for r in results),
                 "missing_rows": sum(r.missing_rows for r in results),
                 "requests": sum(r.requests for r in results),
                 "exchange_time": iso(moment.now),
+                **({} if newest is None else {"lag_hours": (moment.now - newest) / HOUR}),
                 "lake_version": -1 if version is None else version,
             },
         )
@@ -69,7 +71,8 @@ def _report_arrival(context: dg.AssetExecutionContext, stream: str, results: tup
     )
 
 
-def _result_table(results: tuple[IngestResult, ...]) -> dg.MarkdownMetadataValue:
+def result_table(results: tuple[IngestResult, ...]) -> dg.MarkdownMetadataValue:
+    """What an ingestion did, a line per symbol, with its sentences as notes."""
     saying = {r.detail: [s.symbol for s in results if s.detail == r.detail] for r in results if r.detail}
     return markdown_table(
         ("symbol", "outcome", "inserted", "updated", "missing", "newest known at"),

@@ -1,0 +1,60 @@
+"""Operations plane: keeping the lake small.
+
+Belongs here: maintenance of what is stored. Does not belong: what is stored.
+"""
+
+import dagster as dg
+
+from eth_pipeline.contracts.artifact import OOF_FORECASTS
+from eth_pipeline.contracts.quality import GAP_LEDGER, QUARANTINE
+from eth_pipeline.contracts.signal import CONSENSUS, FORECASTS, SIGNALS
+from eth_pipeline.contracts.tables import STREAMS, TableContract
+from eth_pipeline.defs.presentation import OWNERS, markdown_table
+from eth_pipeline.defs.resources import Pipeline
+from eth_pipeline.features.build import features_contract
+from eth_pipeline.labels.direction import labels_contract
+from eth_pipeline.settings import Settings
+from eth_pipeline.trading.ledger import ACCOUNT_EVENTS
+
+GROUP = "operations"
+
+
+@dg.asset(
+    group_name=GROUP,
+    deps=list(STREAMS),
+    description=(
+        "Small files of every lake table merged into large ones, and files that no version within the retention needs "
+        "removed. Versions that a bundle was trained on stay readable for that long."
+    ),
+    kinds={"deltalake"},
+    owners=OWNERS,
+    code_version="1",
+)
+def lake_maintenance(pipeline: Pipeline) -> dg.MaterializeResult:
+    """Compact and vacuum every table."""
+    settings, lake = pipeline.settings(), pipeline.lake()
+    done = [lake.maintain(table, retention_hours=settings.lake_retention_hours) for table in lake_tables(settings)]
+    rows = [(m.table, m.files_before, m.files_after, m.files_removed, m.bytes / 1e6) for m in done if m is not None]
+    return dg.MaterializeResult(
+        metadata={
+            "tables": markdown_table(("table", "files before", "files after", "removed", "MB"), rows),
+            "megabytes": sum(row[4] for row in rows),
+            "files": sum(row[2] for row in rows),
+        }
+    )
+
+
+def lake_tables(settings: Settings) -> tuple[TableContract, ...]:
+    """Every table that this system writes."""
+    return (
+        *STREAMS.values(),
+        GAP_LEDGER,
+        QUARANTINE,
+        features_contract(symbol=settings.symbol, cross_symbols=settings.cross_symbols),
+        labels_contract(horizons_hours=settings.training.horizons_hours),
+        OOF_FORECASTS,
+        CONSENSUS,
+        FORECASTS,
+        SIGNALS,
+        ACCOUNT_EVENTS,
+    )
