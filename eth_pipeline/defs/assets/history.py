@@ -82,7 +82,6 @@ def gap_ledger(pipeline: Pipeline) -> dg.MaterializeResult:
 
 @dg.asset(
     group_name=GROUP,
-    deps=list(STREAMS),
     description=(
         "The archive replaces files. This asks again for the checksums of kept files, oldest question first, reads "
         "what was replaced and corrects the rows; the old file is kept."

@@ -21,7 +21,6 @@ GROUP = "operations"
 
 @dg.asset(
     group_name=GROUP,
-    deps=list(STREAMS),
     description=(
         "Small files of every lake table merged into large ones, and files that no version within the retention needs "
         "removed. Versions that a bundle was trained on stay readable for that long."
