@@ -56,13 +56,17 @@ def test_everything_is_healthy_and_nothing_is_left_after_a_stop_signal(tmp_path:
         assert httpx2.get(f"http://127.0.0.1:{up.mlflow_port}/health").is_success
         state = up.ask(STATE)
         assets = {node["assetKey"]["path"][-1]: node["groupName"] for node in state["assetNodes"]}
-        assert set(assets.values()) == {"data", "model", "decision"}
+        assert set(assets.values()) == {"data", "model", "decision", "operations"}
         assert (assets["klines"], assets["features"], assets["hourly_signal"]) == ("data", "model", "decision")
         daemons = state["instance"]["daemonHealth"]["allDaemonStatuses"]
         assert all(daemon["healthy"] for daemon in daemons if daemon["required"])
         repository = state["repositoryOrError"]
         schedules = {s["name"]: s["scheduleState"]["status"] for s in repository["schedules"]}
-        assert schedules == {"hourly_schedule": "RUNNING", "training_schedule": "STOPPED"}
+        assert schedules == {
+            "hourly_schedule": "RUNNING",
+            "maintenance_schedule": "RUNNING",
+            "training_schedule": "STOPPED",
+        }
         assert {s["name"]: s["sensorState"]["status"] for s in repository["sensors"]}.items() >= {
             ("production_alias_sensor", "RUNNING"),
             ("failed_hour_sensor", "RUNNING"),

@@ -33,6 +33,8 @@ GOOD: dict[str, dict[str, Any]] = {
     "mark_klines": BAR,
     "funding_rates": {**ORIGIN, "funding_time": NOON, "funding_rate": 0.0001},
     "open_interest": {**ORIGIN, "period_end": NOON, "open_interest": 1e6},
+    "premium_klines": {**BAR, "open": -0.0001, "high": 0.0004, "low": -0.0003, "close": 0.0002},
+    "positioning": {**ORIGIN, "period_end": NOON, "account_ratio": 1.4},
 }
 BROKEN = [
     ("klines", {"low": 0.0}, "positive prices"),
@@ -47,6 +49,9 @@ BROKEN = [
     ("funding_rates", {"available_at": NOON - HOUR}, "known at settlement"),
     ("open_interest", {"open_interest": 0.0}, "open interest positive"),
     ("open_interest", {"available_at": NOON - HOUR}, "known after its period"),
+    ("premium_klines", {"high": 0.5}, "premium within 50 %"),
+    ("positioning", {"account_ratio": None, "taker_ratio": 1.0}, "a ratio is there"),
+    ("positioning", {"taker_ratio": 0.0}, "ratios positive"),
 ]
 
 

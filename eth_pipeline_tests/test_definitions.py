@@ -11,7 +11,7 @@ import pytest
 import yaml
 
 import eth_pipeline
-from eth_pipeline.contracts.tables import STREAMS
+from eth_pipeline.contracts.tables import INPUT_STREAMS, STREAMS
 from eth_pipeline.definitions import defs
 from eth_pipeline.defs.jobs import HOURLY_ASSETS, TRAINING_ASSETS
 
@@ -63,17 +63,18 @@ def test_a_table_says_what_one_row_is_and_shows_its_columns_with_units(asset: st
 def test_the_planes_are_the_groups() -> None:
     members = {
         group: {name for name, spec in SPECS.items() if spec.group_name == group}
-        for group in ("data", "model", "decision")
+        for group in ("data", "model", "decision", "operations")
     }
-    assert members["data"] == {*STREAMS, *COMPANIONS}
+    assert members["data"] == {*STREAMS, *COMPANIONS, "market_history", "gap_ledger", "archive_recheck"}
     assert members["model"] == {"features", "labels", "lightgbm_candidate", "promotion_decision", "production_bundle"}
+    assert members["operations"] == {"lake_maintenance"}
     assert set(SPECS) == set().union(*members.values())
 
 
 @pytest.mark.parametrize("asset", ["hourly_signal", "signal_history", "gate_verdict"])
-def test_what_decides_an_hour_depends_on_every_raw_stream_directly(asset: str) -> None:
+def test_what_decides_an_hour_depends_directly_on_every_stream_it_reads(asset: str) -> None:
     """`all_deps_blocking_checks_passed` looks at direct dependencies only."""
-    assert set(STREAMS) <= {dep.asset_key.to_user_string() for dep in SPECS[asset].deps}
+    assert set(INPUT_STREAMS) <= {dep.asset_key.to_user_string() for dep in SPECS[asset].deps}
 
 
 @pytest.mark.parametrize("stream", sorted(STREAMS))
@@ -149,6 +150,7 @@ def test_what_keeps_hours_coming_is_on_and_what_costs_hours_is_off() -> None:
     schedules = {schedule.name: schedule for schedule in REPOSITORY.schedule_defs}
     assert {name: schedule.default_status for name, schedule in schedules.items()} == {
         "hourly_schedule": on,
+        "maintenance_schedule": on,
         "training_schedule": off,
     }
     assert schedules["hourly_schedule"].cron_schedule == "0 * * * *"

@@ -87,7 +87,7 @@ def test_maintenance_compacts_the_lake_and_loses_no_row(home: SmallHome) -> None
     assert result.success
     metadata = result.asset_materializations_for_node("lake_maintenance")[0].metadata
     assert metadata["files"].value >= len(STREAMS)
-    assert lake.read(KLINES).equals(before)
+    assert lake.read(KLINES).join(before, on=list(KLINES.schema), how="semi", nulls_equal=True).height == before.height
 
 
 def test_the_ledger_asset_names_a_hole_that_no_door_fills(home: SmallHome) -> None:
