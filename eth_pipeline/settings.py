@@ -26,7 +26,7 @@ from pydantic_settings import (
 from eth_pipeline.errors import SettingsInvalid
 
 Phase = Literal["paper", "live"]
-StalePolicy = Literal["record", "degrade", "block"]
+StalePolicy = Literal["record", "degrade", "block", "halt"]
 BaseInterval = Literal["15m", "1h"]
 
 INTERVALS = {"15m": timedelta(minutes=15), "1h": timedelta(hours=1)}
@@ -58,7 +58,7 @@ class StreamLimits(_Section):
 
     max_lag_hours: float = Field(gt=0, description="Newest row older than this is stale; measured on data time.")
     stale_policy: StalePolicy = Field(
-        description="record: the lag changes nothing; degrade: the signal loses a source; block: no signal."
+        description="record: nothing; degrade: a source is lost; block: no signal; halt: none until released."
     )
 
 
@@ -149,7 +149,11 @@ class Settings(BaseSettings):
     """The whole configuration, frozen."""
 
     model_config = SettingsConfigDict(
-        env_prefix="ETH_PIPELINE_", env_nested_delimiter="__", frozen=True, extra="forbid"
+        env_prefix="ETH_PIPELINE_",
+        env_nested_delimiter="__",
+        nested_model_default_partial_update=True,
+        frozen=True,
+        extra="forbid",
     )
 
     home: Path = Field(Path("~/.eth_pipeline"), description="Folder of everything this host writes.")

@@ -121,6 +121,26 @@ def test_an_exchange_that_goes_down_after_the_bars_came_degrades_the_hour(home: 
     assert codes(record) == {ReasonCode.EXCHANGE_UNREACHABLE, ReasonCode.BUNDLE_ABSENT}
 
 
+def test_a_stream_that_halts_needs_a_person_even_after_its_data_came_back(home: SmallHome) -> None:
+    home.environment["ETH_PIPELINE_FRESHNESS__KLINES__STALE_POLICY"] = "halt"
+    try:
+        home.sandbox.faults.switch_on("stale", streams=("klines",), symbols=("ETHUSDT",), since=hour_of(home) - HOUR)
+        with home.entered() as instance:
+            assert not home.run_job("hourly", instance=instance).success
+            home.sandbox.faults.clear()
+            home.sandbox.clock.advance(HOUR)
+            assert not home.run_job("hourly", instance=instance).success
+            record = record_of(home, hour_of(home))
+            assert codes(record) == {ReasonCode.KILL_SWITCH, ReasonCode.BUNDLE_ABSENT}
+            assert "halted by klines ETHUSDT" in record.gating_reason
+        assert home.command("eth_pipeline", "kill-switch", "status").returncode == 1
+        assert home.command("eth_pipeline", "kill-switch", "off").returncode == 0
+        with home.entered() as instance:
+            assert home.run_job("hourly", instance=instance).success
+    finally:
+        del home.environment["ETH_PIPELINE_FRESHNESS__KLINES__STALE_POLICY"]
+
+
 def test_a_stopped_embedded_exchange_does_not_move_the_home_to_todays_date(home: SmallHome) -> None:
     """One click while it was stopped recorded 744 missed hours of today's date among those of its own."""
     known = {record.decision_time for record in home.signals()}

@@ -65,3 +65,10 @@ def test_limits_of_a_cross_symbol_are_its_own() -> None:
     freshness = load_settings().freshness
     assert freshness.limits("klines", is_main_symbol=True).stale_policy == "block"
     assert freshness.limits("klines", is_main_symbol=False).stale_policy == "degrade"
+
+
+def test_one_field_of_a_nested_section_can_be_set_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("ETH_PIPELINE_FRESHNESS__KLINES__STALE_POLICY", "halt")
+    freshness = load_settings().freshness
+    assert (freshness.klines.stale_policy, freshness.klines.max_lag_hours) == ("halt", 1.0)
+    assert freshness.mark_klines.stale_policy == "block"

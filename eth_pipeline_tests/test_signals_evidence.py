@@ -19,13 +19,13 @@ from eth_pipeline.registry.production import point_to
 from eth_pipeline.registry.signing import create_key_pair
 from eth_pipeline.settings import GateSettings, Settings
 from eth_pipeline.signals.evidence import (
-    KILL_SWITCH,
     Evidence,
     compute_consensus,
     compute_forecasts,
     load_evidence,
     running_schema,
 )
+from eth_pipeline.signals.kill_switch import pull, release
 from eth_pipeline_tests.decision_samples import HOUR, NOON, bars, funding, mark_bars, sample_settings, walk
 from eth_pipeline_tests.registry_maker import contract, data_versions, report
 
@@ -260,13 +260,14 @@ def test_a_signed_file_that_is_no_model_is_a_refusal_and_not_a_crash(host: Host)
 
 
 def test_the_kill_switch_blocks_while_its_file_exists(host: Host) -> None:
-    switch = host.settings.home / KILL_SWITCH
-    switch.write_text("stop\n")
+    pull(host.settings.home, reason="drawdown")
+    pull(host.settings.home, reason="a second reason does not hide the first")
     stopped = host.evidence()
     assert stopped.verdict.state is SignalState.BLOCKED
     assert (stopped.verdict.allow_open, stopped.verdict.allow_close) == (False, True)
-    assert "kill_switch" in codes(stopped)
-    switch.unlink()
+    assert "kill_switch operator: drawdown" in stopped.verdict.gating_reason
+    assert release(host.settings.home)
+    assert not release(host.settings.home)
     assert "kill_switch" not in codes(host.evidence())
 
 

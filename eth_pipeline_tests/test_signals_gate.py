@@ -45,7 +45,7 @@ def _gate(**changes: Any) -> GateVerdict:
         "ml": ANSWERED,
         "settings": SETTINGS,
         "phase": "paper",
-        "kill_switch": False,
+        "kill_switch": None,
     }
     return evaluate_gate(**{**observed, **changes})
 
@@ -74,7 +74,7 @@ def test_an_hour_with_everything_is_tradeable() -> None:
         ({"consensus_coverage": None}, ReasonCode.CONSENSUS_THIN),
         ({"ml": ABSENT}, ReasonCode.BUNDLE_ABSENT),
         ({"ml": MlAvailability(False, None, "it did not say why")}, ReasonCode.ML_UNAVAILABLE),
-        ({"kill_switch": True}, ReasonCode.KILL_SWITCH),
+        ({"kill_switch": "drawdown"}, ReasonCode.KILL_SWITCH),
         ({"archive_only": True}, ReasonCode.ARCHIVE_ONLY),
         ({"archive_only": True, "exchange_reachable": False}, ReasonCode.ARCHIVE_ONLY),
         ({"gaps": (DataGap("klines", "ETHUSDT", "missing", 4, NOON),)}, ReasonCode.DATA_GAP),
@@ -114,6 +114,6 @@ def test_a_missing_model_is_no_reason_where_the_model_would_change_nothing() -> 
 
 
 def test_all_reasons_are_kept_with_the_worst_state() -> None:
-    verdict = _gate(kill_switch=True, ml=ABSENT, feature_coverage=0.1)
+    verdict = _gate(kill_switch="drawdown", ml=ABSENT, feature_coverage=0.1)
     assert _codes(verdict) == [ReasonCode.KILL_SWITCH, ReasonCode.COVERAGE_LOW, ReasonCode.BUNDLE_ABSENT]
     assert verdict.state is SignalState.BLOCKED

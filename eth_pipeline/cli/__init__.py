@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from eth_pipeline.cli import exchange, inspect, registry, signals
+from eth_pipeline.cli import exchange, inspect, kill_switch, registry, signals
 from eth_pipeline.cli.console import refuse_on_error
 
 app = typer.Typer(
@@ -23,6 +23,7 @@ sandbox_app.add_typer(exchange.fault_app, name="fault")
 app.command("ingest")(exchange.ingest)
 app.command("backfill")(exchange.backfill)
 app.add_typer(signals.app, name="signals")
+app.add_typer(kill_switch.app, name="kill-switch")
 app.add_typer(inspect.config_app, name="config")
 app.add_typer(registry.promotions_app, name="promotions")
 app.command("rollback")(registry.rollback)

@@ -62,7 +62,7 @@ def stream_check_results(freshness: Iterable[StreamFreshness]) -> Iterator[dg.As
 
 def _severity(rows: Iterable[StreamFreshness]) -> dg.AssetCheckSeverity:
     """ERROR when a stale stream blocks the signal, WARN when it degrades it."""
-    blocks = any(not row.fresh and row.stale_policy == "block" for row in rows)
+    blocks = any(not row.fresh and row.stale_policy in ("block", "halt") for row in rows)
     return dg.AssetCheckSeverity.ERROR if blocks else dg.AssetCheckSeverity.WARN
 
 

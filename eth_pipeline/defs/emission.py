@@ -20,6 +20,7 @@ from eth_pipeline.operations.signal_log import SignalLog
 from eth_pipeline.settings import Settings
 from eth_pipeline.signals.evidence import load_evidence
 from eth_pipeline.signals.hourly import decide_hour, failed_record, missed_record
+from eth_pipeline.signals.kill_switch import halted, pull
 from eth_pipeline.trading.account import held_share
 
 _LONGEST_FILL = timedelta(days=31)
@@ -35,12 +36,13 @@ class Origin(TypedDict):
 
 
 def emit_newest_hour(context: dg.AssetExecutionContext, pipeline: Pipeline) -> list[SignalRecord]:
-    """Record every hour missed since the newest record, then decide the newest hour; oldest first."""
+    """Record every hour without a record since the first one, then decide the newest hour; oldest first.
+
+    Not only the hours since the newest record: a dead run's record may lie after hours that nobody decided.
+    """
     settings, lake, moment = pipeline.settings(), pipeline.lake(), pipeline.moment()
-    newest = signal_log(lake, settings).tail(1, symbol=settings.symbol, phase=settings.phase)
-    first = (
-        max(newest[0].decision_time + HOUR, moment.decision_time - _LONGEST_FILL) if newest else moment.decision_time
-    )
+    oldest = signal_log(lake, settings).oldest(symbol=settings.symbol, phase=settings.phase)
+    first = moment.decision_time if oldest is None else max(oldest, moment.decision_time - _LONGEST_FILL)
     missed = _record_missed(context, pipeline, moment, first=first, end=moment.decision_time)
     return [*missed, _decide(context, pipeline, moment)]
 
@@ -112,6 +114,8 @@ def _decide(context: dg.AssetExecutionContext, pipeline: Pipeline, moment: Momen
         exchange_reachable=moment.reachable,
         archive_only=moment.archive_only,
     )
+    if (stop := halted(evidence.freshness)) is not None:
+        pull(settings.home, reason=stop)
     manifest = run_manifest(
         settings,
         lake,

@@ -95,6 +95,13 @@ def features_contract(*, symbol: str, cross_symbols: tuple[str, ...]) -> TableCo
             Column("available_at", INSTANT, "instant, UTC", "The same as decision_time."),
             Column("coverage", pl.Float64, "share", "Share of features that are not missing."),
             Column("provenance", pl.String, "text", "`binance`, `replay` or `simulated`."),
+            Column(
+                "clean",
+                pl.Boolean,
+                "flag",
+                "The gap ledger doubts nothing of the hour; null: not asked.",
+                nullable=True,
+            ),
             *[Column(spec.name, pl.Float32, spec.unit, spec.description, nullable=True) for spec in specs],
         ),
         rules=(
@@ -102,6 +109,7 @@ def features_contract(*, symbol: str, cross_symbols: tuple[str, ...]) -> TableCo
             Rule("full hour", pl.col("decision_time") == pl.col("decision_time").dt.truncate("1h"), "one row per hour"),
             Rule("coverage is a share", pl.col("coverage").is_between(0, 1), "gates compare it with shares"),
         ),
+        definition=f"definition {DEFINITION_VERSION}",
     )
 
 
@@ -161,6 +169,7 @@ def build_features(
         pl.col("decision_time").alias("available_at"),
         (pl.sum_horizontal(pl.col(names).is_not_null()) / len(names)).alias("coverage"),
         pl.lit(provenance).alias("provenance"),
+        pl.lit(None, dtype=pl.Boolean).alias("clean"),
         *names,
     )
 

@@ -121,7 +121,7 @@ def _streams(lake: Lake, settings: Settings, now: datetime) -> tuple[Check, ...]
             "no rows"
             if row.lag_hours is None
             else f"newest data is {row.lag_hours:.2f} h old, limit {row.max_lag_hours:.2f} h",
-            required=row.stale_policy == "block",
+            required=row.stale_policy in ("block", "halt"),
         )
         for row in measured
     )

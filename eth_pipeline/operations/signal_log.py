@@ -92,6 +92,12 @@ class SignalLog:
             raise ValueError(f"{iso(decision_time)} has records of {held}. Name the symbol and the phase.")
         return found[0] if found else None
 
+    def oldest(self, *, symbol: str | None = None, phase: Phase | None = None) -> datetime | None:
+        """The first hour on record; None without records."""
+        times = self._lake.read(SIGNALS, where=_only(symbol, phase), columns=["decision_time"])["decision_time"]
+        oldest = times.min()
+        return oldest if isinstance(oldest, datetime) else None
+
     def tail(self, n: int, *, symbol: str | None = None, phase: Phase | None = None) -> tuple[SignalRecord, ...]:
         """The newest `n` records, oldest of them first."""
         times = self._lake.read(SIGNALS, where=_only(symbol, phase), columns=["decision_time"])["decision_time"]

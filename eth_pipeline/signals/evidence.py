@@ -30,15 +30,13 @@ from eth_pipeline.lake import Lake
 from eth_pipeline.registry.production import CurrentBundle, current_bundle
 from eth_pipeline.registry.verification import Expectations
 from eth_pipeline.settings import Settings
+from eth_pipeline.signals import kill_switch
 from eth_pipeline.signals.consensus import HISTORY_NEEDED, WEIGHTS, build_consensus, timeframe_bars
 from eth_pipeline.signals.forecast import BundleForecaster, Forecast, ModelInfo
 from eth_pipeline.signals.freshness import measure_freshness
 from eth_pipeline.signals.gate import MlAvailability, evaluate_gate
 from eth_pipeline.signals.policy import GateVerdict
 from eth_pipeline.signals.strategy import score_timeframe
-
-KILL_SWITCH = "kill_switch"
-"""Name of the file below the home that stops every opening while it exists."""
 
 
 @dataclass(frozen=True)
@@ -86,7 +84,7 @@ def load_evidence(
         ml=ml,
         settings=settings,
         phase=settings.phase,
-        kill_switch=(settings.home / KILL_SWITCH).exists(),
+        kill_switch=kill_switch.why(settings.home),
         archive_only=archive_only,
         gaps=data_gaps(
             lake,

@@ -41,7 +41,7 @@ def evaluate_gate(
     ml: MlAvailability,
     settings: Settings,
     phase: Phase,
-    kill_switch: bool,
+    kill_switch: str | None,
     archive_only: bool = False,
     gaps: Sequence[DataGap] | None = None,
 ) -> GateVerdict:
@@ -57,14 +57,14 @@ def evaluate_gate(
             its presence would change nothing.
         settings: limits. The hourly row must reach `gates.min_coverage_core`.
         phase: `paper` or `live`.
-        kill_switch: the operator's stop.
+        kill_switch: why it is on; None while it is off.
         archive_only: REST refuses this address (an ingestion's outcome was `restricted`), so the exchange counts as
             reachable and its tail as out of reach.
         gaps: what the ledger doubts before this hour (`contracts.quality.data_gaps`); None where it was not asked.
     """
     reasons = []
-    if kill_switch:
-        reasons.append(Reason(code=ReasonCode.KILL_SWITCH, subject="operator", detail="the kill switch is on"))
+    if kill_switch is not None:
+        reasons.append(Reason(code=ReasonCode.KILL_SWITCH, subject="operator", detail=kill_switch))
     if archive_only:
         detail = "REST refuses this address; only the archive was used"
         reasons.append(Reason(code=ReasonCode.ARCHIVE_ONLY, subject="exchange", detail=detail))

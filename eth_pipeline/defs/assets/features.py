@@ -14,6 +14,7 @@ from eth_pipeline.contracts.tables import INPUT_STREAMS
 from eth_pipeline.defs.presentation import OWNERS, column_schema, figures
 from eth_pipeline.defs.resources import Pipeline
 from eth_pipeline.features.build import LOOKBACK, build_features, features_contract
+from eth_pipeline.features.quality import with_quality
 from eth_pipeline.features.sources import load_sources
 from eth_pipeline.labels.direction import build_labels, labels_contract
 from eth_pipeline.settings import Settings, load_settings
@@ -57,6 +58,7 @@ def features(context: dg.AssetExecutionContext, config: FeaturesConfig, pipeline
         metadata={
             "rows": rows.height,
             "coverage": figures({"mean share of non-missing values": rows["coverage"].mean() if rows.height else None}),
+            "doubted_hours": rows.filter(~rows["clean"]).height,
             "lake_version": -1 if version is None else version,
             "rebuilt": whole,
         },
@@ -71,13 +73,14 @@ def _compute(pipeline: Pipeline, settings: Settings, *, start: datetime | None) 
         since=None if start is None else start - LOOKBACK,
         until=None,
     )
-    return build_features(
+    rows = build_features(
         sources,
         symbol=settings.symbol,
         cross_symbols=settings.cross_symbols,
         base_interval=settings.base_interval,
         start=start,
     )
+    return with_quality(rows, pipeline.lake(), symbol=settings.symbol)
 
 
 @dg.asset(
