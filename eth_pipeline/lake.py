@@ -4,8 +4,9 @@ Belongs here: read, atomic upsert by key, versions. Does not belong: what a row 
 fetching, computing. Delta gives atomic commits and versions; the version of a table is its data version.
 """
 
-from collections.abc import Mapping
-from contextlib import suppress
+import fcntl
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import datetime
 from functools import cached_property
@@ -22,8 +23,7 @@ from eth_pipeline.errors import ProvenanceMismatch
 
 _COMMIT_ATTEMPTS = 12
 _WRITER = WriterProperties(compression="ZSTD")
-# No rebase inside delta-rs: whoever loses the race looks at the newer table again (`Lake.upsert`). This is what makes
-# an append safe, too: two blind appends of the same rows would both succeed.
+# No rebase inside delta-rs: whoever loses the race looks at the newer table again (`Lake.upsert`).
 _FIRST_OR_FAIL = CommitProperties(max_commit_retries=0)
 
 
@@ -158,9 +158,24 @@ class Lake:
         for attempt in stamina.retry_context(
             on=(CommitFailedError, _LostRace), attempts=_COMMIT_ATTEMPTS, timeout=None, wait_max=2.0
         ):
-            with attempt:
+            with attempt, self._alone(table):
                 return self._upsert_once(table, rows)
         raise AssertionError("unreachable: stamina raises after its last attempt")
+
+    @contextmanager
+    def _alone(self, table: TableContract) -> Iterator[None]:
+        """Let writers of this host wait for each other; a killed one leaves no lock behind.
+
+        Delta's optimistic commits let two appends of the same new rows both succeed, and so do two creations. Between
+        hosts, on an object store, the store's conditional writes decide.
+        """
+        if not self._is_folder:
+            yield
+            return
+        Path(self.location).mkdir(parents=True, exist_ok=True)
+        with (Path(self.location) / f".{table.name}.lock").open("w") as handle:
+            fcntl.flock(handle, fcntl.LOCK_EX)
+            yield
 
     def _upsert_once(self, table: TableContract, rows: pl.DataFrame) -> Upsert:
         delta = self._open(table)
@@ -252,6 +267,7 @@ class Lake:
             description=table.description,
             storage_options=self._options or None,
             writer_properties=_WRITER,
+            commit_properties=_FIRST_OR_FAIL if mode == "error" else None,
         )
 
     def _rows_in_range(self, table: TableContract, delta: DeltaTable, rows: pl.DataFrame) -> pl.DataFrame:

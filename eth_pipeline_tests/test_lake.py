@@ -129,3 +129,12 @@ def test_reading_filters_and_selects_and_keeps_the_order_of_the_key(tmp_path: Pa
     )
     assert rows["funding_time"].to_list() == [START + timedelta(hours=8 * n) for n in (1, 2, 3)]
     assert lake.newest(FUNDING_RATES) == START + timedelta(hours=24)
+
+
+def test_two_writers_that_create_a_table_at_once_do_not_double_it(tmp_path: Path) -> None:
+    """Seen once in two processes: both found no table, both created it, and every row was there twice."""
+    for number in range(6):
+        location = str(tmp_path / str(number))
+        with ThreadPoolExecutor(2) as pool:
+            list(pool.map(lambda _, at=location: Lake(at).upsert(FUNDING_RATES, settlements(30)), range(2)))
+        assert Lake(location).read(FUNDING_RATES).height == 30
