@@ -1,7 +1,6 @@
 """The replayed market: recordings served as they were, with what they lack left missing."""
 
 import io
-import os
 import zipfile
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
@@ -20,7 +19,6 @@ HTTP = httpx2.Client()
 FIRST = datetime(2025, 5, 30, tzinfo=UTC)
 HOURS = 24 * 4
 NOW = datetime(2025, 6, 2, 12, 0, 1, tzinfo=UTC)
-REAL_DATA = Path(os.environ.get("ETH_PIPELINE_REAL_DATA", Path(__file__).resolve().parents[2] / "shared" / "real-data"))
 
 
 @pytest.fixture(scope="module")
@@ -124,10 +122,9 @@ def test_a_folder_without_recordings_is_refused(tmp_path: Path) -> None:
         ReplayMarket(tmp_path)
 
 
-@pytest.mark.skipif(not REAL_DATA.is_dir(), reason=f"no recordings at {REAL_DATA}; set ETH_PIPELINE_REAL_DATA")
-def test_real_history_is_served_with_its_own_figures() -> None:
+def test_real_history_is_served_with_its_own_figures(real_data: Path) -> None:
     """Published price points: 2021-11-10 high 4,877.54, 2024-01-01 open 2,283.84; funding every 2-4 h in 2022-11."""
-    with Sandbox(ReplayMarket(REAL_DATA), now=datetime(2025, 6, 29, 12, tzinfo=UTC)) as sandbox:
+    with Sandbox(ReplayMarket(real_data), now=datetime(2025, 6, 29, 12, tzinfo=UTC)) as sandbox:
         day = to_milliseconds(datetime(2021, 11, 10, tzinfo=UTC))
         assert ask(sandbox, "/fapi/v1/klines", interval="1d", startTime=day, limit=1).json()[0][2] == "4877.54"
         january = archive_lines(sandbox, "/data/futures/um/monthly/klines/ETHUSDT/1h/ETHUSDT-1h-2024-01.zip")

@@ -243,6 +243,7 @@ def _only_member(content: bytes, file: ArchiveFile) -> bytes:
             if len(names) != 1:
                 raise ContractViolation(f"{file.key} holds {len(names)} files instead of one: {names[:3]}.")
             return bundle.read(names[0])
+    # `zipfile` raises NotImplementedError for an unknown compression and RuntimeError for an encrypted member.
     except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError) as error:
         raise ContractViolation(f"{file.key} is no readable zip ({error}). File not used.") from error
 
