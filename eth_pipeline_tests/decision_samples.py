@@ -155,7 +155,8 @@ NO_MODEL = MlAvailability(False, None, "not asked")
 def forecast(p5: float, p12: float, p24: float, *, out_of_bounds_share: float = 0.0) -> Forecast:
     """An answer for all three horizons."""
     probabilities = {5: p5, 12: p12, 24: p24}
-    return Forecast(probabilities, probabilities, 1.0, out_of_bounds_share, 0.001)
+    members = {"lightgbm": probabilities}
+    return Forecast(probabilities, probabilities, 1.0, out_of_bounds_share, 0.001, members=members)
 
 
 def signal(settings: Settings, decision_time: datetime = NOON, *, net: float = 60.0, **changes: Any) -> SignalRecord:

@@ -8,6 +8,7 @@ import onnxruntime
 import polars as pl
 import pytest
 
+from eth_pipeline.models.boosting import Boosting
 from eth_pipeline.models.calibration import Calibration
 from eth_pipeline.models.candidate import Candidate, train_candidate
 from eth_pipeline.models.dataset import TrainingSet
@@ -18,7 +19,7 @@ from eth_pipeline_tests.planted_history import QUICK, SMALL, planted_history
 
 
 def trained(data: TrainingSet) -> Candidate:
-    return train_candidate(data, settings=SMALL, tries=3, parameters=QUICK)
+    return train_candidate(data, Boosting(QUICK), settings=SMALL, tries=3)
 
 
 @pytest.fixture(scope="module")

@@ -8,7 +8,8 @@ from eth_pipeline.errors import ParityFailed
 from eth_pipeline.models.boosting import Boosting, FittedBoosting
 from eth_pipeline.models.dataset import Floats, Matrix, TrainingSet
 from eth_pipeline.models.forecaster import OnnxModel
-from eth_pipeline.models.parity import Probes, check_parity, probe_rows
+from eth_pipeline.models.forecaster import Probes
+from eth_pipeline.models.parity import TOLERANCE, check_parity, probe_rows
 from eth_pipeline_tests.planted_history import QUICK, planted_history
 
 
@@ -68,7 +69,7 @@ def nearest_rounded(model: OnnxModel, fitted: FittedBoosting) -> OnnxModel:
 def test_an_export_with_thresholds_rounded_to_nearest_is_caught(fitted: FittedBoosting, probes: Probes) -> None:
     """Random rows alone pass such an export; the rows on the thresholds do not."""
     wrong = {5: nearest_rounded(fitted.to_onnx()[5], fitted)}
-    random_only = Probes(probes.matrix[:2_000] + np.float32(1e-3), 0)
+    random_only = Probes(probes.matrix[:2_000] + np.float32(1e-3), at_thresholds=0, tolerance=TOLERANCE)
     assert check_parity(wrong, source(fitted), {5: random_only}).passed
     with pytest.raises(ParityFailed, match="differs from its model"):
         check_parity(wrong, source(fitted), {5: probes})

@@ -16,6 +16,7 @@ from eth_pipeline.features.build import build_features, feature_names
 from eth_pipeline.features.sources import load_sources
 from eth_pipeline.labels.direction import build_labels
 from eth_pipeline.lake import Lake
+from eth_pipeline.models.boosting import Boosting
 from eth_pipeline.models.candidate import train_candidate
 from eth_pipeline.models.dataset import make_training_set
 from eth_pipeline.models.report import EvaluationReport
@@ -61,7 +62,7 @@ def evaluate_lake(lake: Lake, settings: Settings) -> EvaluationReport:
         feature_names=feature_names(**names),
         horizons_hours=settings.training.horizons_hours,
     )
-    return train_candidate(training_set, settings=settings.training, tries=1).report
+    return train_candidate(training_set, Boosting(), settings=settings.training, tries=1).report
 
 
 def decision_about(report: EvaluationReport) -> PromotionDecision:

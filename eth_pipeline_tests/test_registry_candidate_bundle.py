@@ -16,6 +16,7 @@ from eth_pipeline.contracts.artifact import (
     feature_schema_digest,
 )
 from eth_pipeline.errors import ProvenanceMismatch
+from eth_pipeline.models.boosting import Boosting
 from eth_pipeline.models.candidate import Candidate, train_candidate
 from eth_pipeline.models.dataset import TrainingSet
 from eth_pipeline.registry.bundle import fingerprint, read_report
@@ -33,7 +34,7 @@ def data() -> TrainingSet:
 
 @pytest.fixture(scope="module")
 def trained(data: TrainingSet) -> Candidate:
-    return train_candidate(data, settings=SMALL, tries=1, parameters=QUICK)
+    return train_candidate(data, Boosting(QUICK), settings=SMALL, tries=1)
 
 
 def write(folder: Path, trained: Candidate, data: TrainingSet) -> str:

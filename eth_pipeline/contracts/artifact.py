@@ -4,7 +4,7 @@ Belongs here: the shapes that the training side writes and the signal side reads
 signing, verifying (`registry.bundle`), judging (`registry.gates`).
 
     bundle/
-      models/lgbm_5h.onnx ...      one file per model and horizon
+      models/lightgbm_5h.onnx ...  one file per model and horizon; a network shares one file among its horizons
       runtime_contract.json        RuntimeContract: what the runtime must find
       metrics.json                 out-of-sample figures with intervals
       data.json                    DataVersions: the exact lake versions it was trained on
@@ -68,20 +68,61 @@ class FeatureInput(_Frozen):
 
 
 class HorizonModel(_Frozen):
-    """One ONNX file: float32 [rows, features] in, raw probability of up [rows] out, then Platt calibration.
+    """One forecaster of one horizon: an ONNX output, then Platt calibration fitted out of fold.
 
-    The calibrated probability is sigmoid(slope * logit(raw) + intercept), fitted out of fold.
+    Input: float32 [rows, features], or [rows, window_hours, features] (oldest hour first, the last one is the decision
+    hour) where `window_hours` is above 1. Output: raw probability of up, float32 [rows]. The calibrated probability is
+    sigmoid(slope * logit(raw) + intercept).
     """
 
     horizon_hours: int
-    file: str
+    file: str = Field(description="File under models/; a network's horizons name the same file.")
     algorithm: str
     input_name: str
     output_name: str
+    window_hours: int = Field(1, ge=1, description="Feature rows per forecast; 1 for the decision hour alone.")
     calibration_slope: float = 1.0
     calibration_intercept: float = 0.0
     long_threshold: float = Field(description="Act long above this calibrated probability.")
     short_threshold: float = Field(description="Act short below this calibrated probability.")
+
+
+class QuantileModel(_Frozen):
+    """Quantiles of one horizon's log return: float32 [rows, features] in, float32 [rows, levels] out.
+
+    The forecast of a level is the output plus its offset (conformal, fitted out of fold), then sorted.
+    """
+
+    horizon_hours: int
+    file: str
+    input_name: str
+    output_name: str
+    levels: tuple[float, ...]
+    offsets: tuple[float, ...] = Field(description="Added to the output of each level, log return.")
+
+
+class RegimeModel(_Frozen):
+    """State of the market: float32 [rows, features] in, float32 [rows, states] probabilities out, calmest first."""
+
+    file: str
+    input_name: str
+    output_name: str
+    states: tuple[str, ...]
+
+
+class StackModel(_Frozen):
+    """Logistic stack of one horizon: sigmoid(intercept + sum of coefficient * logit(calibrated member probability)).
+
+    Fitted on out-of-fold forecasts only. In use only where the promotion decision says `stacking_enabled`.
+    """
+
+    horizon_hours: int
+    algorithms: tuple[str, ...]
+    coefficients: tuple[float, ...]
+    intercept: float
+    rows: int = Field(description="Out-of-fold rows it was fitted on.")
+    long_threshold: float
+    short_threshold: float
 
 
 class RuntimeContract(_Frozen):
@@ -96,11 +137,31 @@ class RuntimeContract(_Frozen):
     provenance: Provenance
     code_commit: str
     lock_digest: str
-    feature_schema: str = Field(description="feature_schema_digest() of the ordered inputs.")
+    feature_schema: str = Field(description="feature_schema_digest() of the features table; inputs are some of it.")
     inputs: tuple[FeatureInput, ...]
+    primary_algorithm: str = Field("lightgbm", description="Whose forecasts act where no stack is enabled.")
     models: tuple[HorizonModel, ...]
+    stacks: tuple[StackModel, ...] = ()
+    quantiles: tuple[QuantileModel, ...] = ()
+    regime: RegimeModel | None = None
     opset: int
-    stacking_enabled: bool = False
+
+    @property
+    def primary_models(self) -> tuple[HorizonModel, ...]:
+        """The models of `primary_algorithm`, shortest horizon first."""
+        chosen = [model for model in self.models if model.algorithm == self.primary_algorithm]
+        return tuple(sorted(chosen, key=lambda model: model.horizon_hours))
+
+    @property
+    def files(self) -> tuple[str, ...]:
+        """Every model file named, sorted, each once."""
+        named = {model.file for model in self.models} | {model.file for model in self.quantiles}
+        return tuple(sorted(named | ({self.regime.file} if self.regime else set())))
+
+    @property
+    def window_hours(self) -> int:
+        """Feature rows the hungriest model needs."""
+        return max(model.window_hours for model in self.models)
 
 
 class DataVersions(_Frozen):

@@ -108,7 +108,15 @@ class MlFields(_Frozen):
     ml_prob_up_5h: float | None = None
     ml_prob_up_12h: float | None = None
     ml_prob_up_24h: float | None = None
-    ml_lgb_prob: float | None = None
+    ml_source: str | None = Field(None, description="Algorithm whose probabilities act: the primary or `stacking`.")
+    ml_lgb_prob: float | None = Field(None, description="LightGBM at its shortest horizon.")
+    ml_members: dict[str, dict[int, float]] = Field(
+        default_factory=dict, description="Algorithm to horizon in hours to calibrated probability of up."
+    )
+    ml_quantiles: dict[int, dict[float, float]] = Field(
+        default_factory=dict, description="Horizon in hours to level to log return."
+    )
+    ml_regime: dict[str, float] = Field(default_factory=dict, description="Market state to probability, calmest first.")
     ml_direction: Action | None = None
     ml_confidence: float | None = None
     ml_remote_inference: bool = False
@@ -200,15 +208,25 @@ CONSENSUS = TableContract(
 )
 FORECASTS = TableContract(
     name="forecasts",
-    row_is="the forecast of one verified bundle for one horizon of one symbol at one full hour",
-    key=("symbol", "decision_time", "horizon_hours"),
+    row_is="the forecast of one algorithm of one verified bundle for one horizon of one symbol at one full hour",
+    key=("symbol", "decision_time", "horizon_hours", "algorithm"),
     columns=(
         Column("symbol", pl.String, "text", "Traded symbol."),
         Column("decision_time", INSTANT, "instant, UTC", "The full hour."),
         Column("available_at", INSTANT, "instant, UTC", "When its newest input was known."),
         Column("horizon_hours", pl.Int64, "hours", "Forecast horizon."),
+        Column("algorithm", pl.String, "text", "Who forecasts: an algorithm of the bundle, or `stacking`."),
+        Column("acting", pl.Boolean, "flag", "This row decides; the others are recorded beside it."),
         Column("probability_up", pl.Float64, "probability", "Calibrated probability that the return is positive."),
-        Column("raw_probability", pl.Float64, "probability", "What the ONNX model said before calibration."),
+        Column(
+            "raw_probability",
+            pl.Float64,
+            "probability",
+            "What the ONNX model said before calibration; of acting rows only.",
+            nullable=True,
+        ),
+        Column("quantiles", pl.String, "JSON", "Level to log return; of acting rows only.", nullable=True),
+        Column("regime", pl.String, "JSON", "Market state to probability; of acting rows only.", nullable=True),
         Column("coverage", pl.Float64, "share", "Share of non-missing inputs."),
         Column("out_of_bounds_share", pl.Float64, "share", "Share of inputs outside their training bounds."),
         Column("model_version", pl.String, "text", "Registry version."),

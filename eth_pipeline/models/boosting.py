@@ -17,10 +17,11 @@ from typing import Any
 import numpy as np
 
 from eth_pipeline.models.calibration import sigmoid
-from eth_pipeline.models.dataset import Floats, Rows, TrainingSet
+from eth_pipeline.models.dataset import Floats, Matrix, Rows, TrainingSet
 from eth_pipeline.models.folds import Fold
-from eth_pipeline.models.forecaster import OnnxModel
+from eth_pipeline.models.forecaster import OnnxModel, Probes
 from eth_pipeline.models.onnx_export import export_trees
+from eth_pipeline.models.parity import probe_rows
 
 _SEED_STEP = 1_000
 _ONE_THREAD_BELOW_ROWS = 10_000
@@ -160,17 +161,33 @@ class FittedBoosting:
         """Trees used, by horizon."""
         return self.rounds
 
+    @property
+    def window_hours(self) -> int:
+        """1: a tree reads the decision hour alone."""
+        return 1
+
     def probability(self, data: TrainingSet, rows: Mapping[int, Rows]) -> dict[int, Floats]:
         """Raw probability of up on `rows` of each horizon, float64 [rows]."""
         return {h: self.probability_of(data.features[used], horizon_hours=h) for h, used in rows.items()}
 
-    def probability_of(self, features: np.ndarray[Any, np.dtype[np.float32]], *, horizon_hours: int) -> Floats:
+    def probability_of(self, features: Matrix, *, horizon_hours: int) -> Floats:
         """Raw probability of up for feature rows [rows, features]."""
         members = self.members[horizon_hours]
         scores = [
             booster.predict(features, raw_score=True, num_iteration=self.rounds[horizon_hours]) for booster in members
         ]
         return sigmoid(np.mean(scores, axis=0))
+
+    def probes(self, data: TrainingSet, *, sample: Rows, seed: int) -> dict[int, Probes]:
+        """Real rows, holes, extremes, and every split of every tree from both sides."""
+        return {
+            horizon: probe_rows(
+                data.features[sample],
+                [booster.dump_model(num_iteration=self.rounds[horizon]) for booster in members],
+                seed=seed,
+            )
+            for horizon, members in self.members.items()
+        }
 
     def importance(self) -> dict[str, float]:
         """Share of total gain, mean over horizons."""

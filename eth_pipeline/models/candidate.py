@@ -9,7 +9,6 @@ judges the procedure on out-of-fold rows. Their calibration and thresholds come 
 forecasts, which they inherit as the best available estimate of their own.
 """
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
@@ -17,13 +16,12 @@ import numpy as np
 import polars as pl
 
 from eth_pipeline.models.baselines import find_volatility_feature
-from eth_pipeline.models.boosting import Boosting, BoostingParameters, FittedBoosting
 from eth_pipeline.models.calibration import fit_calibration
 from eth_pipeline.models.dataset import Matrix, Rows, TrainingSet
 from eth_pipeline.models.evaluation import evaluate
-from eth_pipeline.models.forecaster import OnnxModel, Progress
-from eth_pipeline.models.parity import check_parity, probe_rows
-from eth_pipeline.models.report import EvaluationReport, ParityReport
+from eth_pipeline.models.forecaster import Forecaster, OnnxModel, Progress
+from eth_pipeline.models.parity import check_parity
+from eth_pipeline.models.report import EvaluationReport
 from eth_pipeline.models.thresholds import choose_thresholds
 from eth_pipeline.models.walk_forward import WalkForward, walk_forward
 from eth_pipeline.settings import TrainingSettings
@@ -51,7 +49,8 @@ class Candidate:
     """What a training run hands to the registry.
 
     Attributes:
-        algorithm: `lightgbm`.
+        algorithm: short name of the forecaster.
+        window_hours: feature rows one forecast reads.
         models: one per horizon, shortest first.
         feature_names: model inputs in order.
         feature_bounds: 0.1 and 99.9 percentile of each input over the rows learnt from; None where it was
@@ -65,6 +64,7 @@ class Candidate:
     """
 
     algorithm: str
+    window_hours: int
     models: tuple[TrainedHorizon, ...]
     feature_names: tuple[str, ...]
     feature_bounds: tuple[Bounds, ...]
@@ -78,21 +78,21 @@ class Candidate:
 
 def train_candidate(
     training_set: TrainingSet,
+    forecaster: Forecaster,
     *,
     settings: TrainingSettings,
     tries: int,
     progress: Progress | None = None,
-    parameters: BoostingParameters | None = None,
     volatility_feature: str | None = None,
 ) -> Candidate:
     """Evaluate by purged walk-forward, then train the production models.
 
     Args:
         training_set: the whole history that may be learnt from.
+        forecaster: algorithm with its parameters.
         settings: windows, embargo, seed, cost, bootstrap samples.
         tries: configurations tried on this history, this one included.
         progress: called as (what, done, total).
-        parameters: of the boosting; the defaults are the measured ones of docs/experiments.md.
         volatility_feature: input of the volatility-only baseline; by default the first feature named
             realised_vol* or *vol_24*.
 
@@ -101,7 +101,6 @@ def train_candidate(
         ContractViolation: no volatility feature is found.
         ParityFailed: the ONNX export is not the model.
     """
-    forecaster = Boosting(parameters or BoostingParameters())
     volatility = find_volatility_feature(training_set.feature_names, volatility_feature)
     walk = walk_forward(training_set, forecaster, settings=settings, volatility_feature=volatility, progress=progress)
     rows = _production_rows(training_set, settings)
@@ -109,9 +108,14 @@ def train_candidate(
     final = forecaster.refit(training_set, rows, effort=effort, seed=settings.seed)
     exports = final.to_onnx()
     learnt = np.unique(np.concatenate(list(rows.values())))
-    parity = _parity(final, exports, training_set.features[learnt], seed=settings.seed)
+    parity = check_parity(
+        exports,
+        lambda features, horizon: final.probability_of(features, horizon_hours=horizon),
+        final.probes(training_set, sample=learnt, seed=settings.seed),
+    )
     return Candidate(
         algorithm=forecaster.algorithm,
+        window_hours=final.window_hours,
         models=tuple(_production(exports[h], walk, h, settings) for h in training_set.horizons_hours),
         feature_names=training_set.feature_names,
         feature_bounds=feature_bounds(training_set.features[learnt]),
@@ -154,16 +158,6 @@ def _production_rows(data: TrainingSet, settings: TrainingSettings) -> dict[int,
             usable = usable & (data.decision_time > newest - np.timedelta64(settings.max_train_hours, "h"))
         rows[horizon] = np.flatnonzero(usable)
     return rows
-
-
-def _parity(final: FittedBoosting, exports: Mapping[int, OnnxModel], sample: Matrix, *, seed: int) -> ParityReport:
-    probes = {
-        horizon: probe_rows(
-            sample, [booster.dump_model(num_iteration=final.rounds[horizon]) for booster in members], seed=seed
-        )
-        for horizon, members in final.members.items()
-    }
-    return check_parity(exports, lambda rows, horizon: final.probability_of(rows, horizon_hours=horizon), probes)
 
 
 def _production(export: OnnxModel, walk: WalkForward, horizon_hours: int, settings: TrainingSettings) -> TrainedHorizon:

@@ -12,7 +12,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Protocol
 
-from eth_pipeline.models.dataset import Floats, Rows, TrainingSet
+from eth_pipeline.models.dataset import Floats, Matrix, Rows, TrainingSet
 from eth_pipeline.models.folds import Fold
 
 Progress = Callable[[str, int, int], None]
@@ -21,7 +21,11 @@ Progress = Callable[[str, int, int], None]
 
 @dataclass(frozen=True)
 class OnnxModel:
-    """One horizon's ONNX file: float32 [rows, inputs] in, float32 [rows] raw probability of up out."""
+    """One horizon's ONNX model: float32 [rows, inputs] in, float32 [rows] raw probability of up out.
+
+    A sequence model takes [rows, window_hours, inputs], oldest hour first. A network's horizons hold the same bytes
+    and differ in `output_name`.
+    """
 
     onnx: bytes
     input_name: str
@@ -29,8 +33,28 @@ class OnnxModel:
     opset: int
 
 
+@dataclass(frozen=True)
+class Probes:
+    """Rows on which an export is compared with its source.
+
+    Attributes:
+        matrix: float32 [rows, features], or [rows, window_hours, features].
+        at_thresholds: how many rows, the last ones, sit on split thresholds; 0 for models without splits.
+        tolerance: largest difference in probability that is rounding for this kind of model.
+    """
+
+    matrix: Matrix
+    at_thresholds: int
+    tolerance: float
+
+
 class FittedForecaster(Protocol):
     """A trained model of every horizon."""
+
+    @property
+    def window_hours(self) -> int:
+        """Feature rows one forecast reads, the decision hour included; 1 for a model without memory."""
+        ...
 
     @property
     def effort(self) -> Mapping[int, int]:
@@ -39,6 +63,14 @@ class FittedForecaster(Protocol):
 
     def probability(self, data: TrainingSet, rows: Mapping[int, Rows]) -> dict[int, Floats]:
         """Raw probability of up on `rows` of each horizon, float64 [rows]."""
+        ...
+
+    def probability_of(self, features: Matrix, *, horizon_hours: int) -> Floats:
+        """Raw probability of up for `features` as the export takes them, float64 [rows]."""
+        ...
+
+    def probes(self, data: TrainingSet, *, sample: Rows, seed: int) -> Mapping[int, Probes]:
+        """Rows to prove each horizon's export on: real ones of `sample`, with holes, extremes, at thresholds."""
         ...
 
     def importance(self) -> dict[str, float]:

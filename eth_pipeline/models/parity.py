@@ -18,7 +18,7 @@ import numpy as np
 
 from eth_pipeline.errors import ParityFailed
 from eth_pipeline.models.dataset import Floats, Matrix
-from eth_pipeline.models.forecaster import OnnxModel
+from eth_pipeline.models.forecaster import OnnxModel, Probes
 from eth_pipeline.models.onnx_export import exported_threshold
 from eth_pipeline.models.report import ParityReport
 
@@ -26,14 +26,6 @@ TOLERANCE = 1e-5
 RANDOM_ROWS = 2_000
 _LATENCY_RUNS = 300
 _INF = np.float32(np.inf)
-
-
-@dataclass(frozen=True)
-class Probes:
-    """Rows to compare on: `matrix` float32 [rows, features]; the last `at_thresholds` sit on split thresholds."""
-
-    matrix: Matrix
-    at_thresholds: int
 
 
 def probe_rows(sample: Matrix, dumps: Sequence[dict[str, Any]], *, seed: int) -> Probes:
@@ -56,31 +48,29 @@ def probe_rows(sample: Matrix, dumps: Sequence[dict[str, Any]], *, seed: int) ->
     bases = sample[random.integers(len(sample), size=len(paths))]
     edges = [row for path, base in zip(paths, bases, strict=True) for row in _edge_rows(path, base)]
     at_thresholds = np.stack(edges) if edges else np.empty((0, width), dtype=np.float32)
-    return Probes(np.concatenate([real, holed, shuffled, flat, mixed, at_thresholds]), len(at_thresholds))
+    matrix = np.concatenate([real, holed, shuffled, flat, mixed, at_thresholds])
+    return Probes(matrix, at_thresholds=len(at_thresholds), tolerance=TOLERANCE)
 
 
 def check_parity(
     exports: Mapping[int, OnnxModel],
     reference: Callable[[Matrix, int], Floats],
     probes: Mapping[int, Probes],
-    *,
-    tolerance: float = TOLERANCE,
 ) -> ParityReport:
     """Compare every horizon's export with its source.
 
     Args:
         exports: horizon to ONNX model.
         reference: (rows, horizon) to raw probability, from the training library.
-        probes: horizon to probe rows.
-        tolerance: largest allowed absolute difference in probability.
+        probes: horizon to probe rows, with the largest allowed absolute difference in probability.
 
     Raises:
-        ParityFailed: a difference exceeds `tolerance`; nothing may be bundled.
+        ParityFailed: a difference exceeds the tolerance; nothing may be bundled.
     """
     sessions = {horizon: (_session(model), model) for horizon, model in exports.items()}
     worst = 0.0
     for horizon, (session, model) in sessions.items():
-        rows = probes[horizon].matrix
+        rows, tolerance = probes[horizon].matrix, probes[horizon].tolerance
         answered = session.run([model.output_name], {model.input_name: rows})[0]
         expected = reference(rows, horizon)
         difference = np.abs(answered.astype(np.float64) - expected)
@@ -89,7 +79,7 @@ def check_parity(
             raise ParityFailed(
                 f"The {horizon} h export differs from its model by {difference.max():.2e} (tolerance {tolerance:.0e}), "
                 f"in {int((difference > tolerance).sum())} of {len(rows)} probe rows, worst in row {row}. "
-                "Do not bundle it; correct models.onnx_export."
+                "Do not bundle it; correct the export."
             )
         worst = max(worst, float(difference.max()))
     one = {horizon: probes[horizon].matrix[:1] for horizon in exports}
@@ -97,7 +87,7 @@ def check_parity(
         rows=sum(len(p.matrix) for p in probes.values()),
         rows_at_thresholds=sum(p.at_thresholds for p in probes.values()),
         max_abs_difference=worst,
-        tolerance=tolerance,
+        tolerance=max(p.tolerance for p in probes.values()),
         passed=True,
         p50_milliseconds=_p50_milliseconds(sessions, one),
     )

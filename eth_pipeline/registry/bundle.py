@@ -102,7 +102,7 @@ def attach_decision(folder: Path, decision: PromotionDecision, *, private_key: P
 
 
 def _refuse_contradictions(*, contract: RuntimeContract, models: dict[str, bytes], report: EvaluationReport) -> None:
-    named = {model.file for model in contract.models}
+    named = set(contract.files)
     if not models or named != set(models):
         raise ContractViolation(
             f"The runtime contract names the model files {sorted(named)}, but {sorted(models)} were handed over. "

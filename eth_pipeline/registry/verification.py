@@ -150,7 +150,7 @@ def _check_schema(contract: RuntimeContract, *, files: tuple[str, ...], expected
             f"the running code computes {expected['feature_schema'][:12]}. Run the code version the bundle names "
             f"({contract.code_commit[:12]}), or train and promote a new one."
         )
-    named = sorted(f"{MODELS}/{model.file}" for model in contract.models)
+    named = [f"{MODELS}/{file}" for file in contract.files]
     present = sorted(name for name in files if name.startswith(f"{MODELS}/"))
     if named != present:
         raise HashMismatch(

@@ -16,7 +16,7 @@ from eth_pipeline.contracts.artifact import RuntimeContract
 from eth_pipeline.contracts.signal import Action, ConsensusSnapshot
 from eth_pipeline.settings import Settings, SignalSettings
 from eth_pipeline.signals.consensus import signed_strength
-from eth_pipeline.signals.forecast import Forecast
+from eth_pipeline.signals.forecast import STACKING, Forecast
 
 KEEP_SHARE = 0.5
 MAX_OUT_OF_BOUNDS_SHARE = 0.25
@@ -45,8 +45,9 @@ def base_view(snapshot: ConsensusSnapshot, *, settings: SignalSettings) -> float
 
 def forecast_view(forecast: Forecast, contract: RuntimeContract) -> float:
     """Mean vote of the horizons, -1..1: +1 above the long threshold, -1 below the short one, else 0."""
+    acting = contract.stacks if forecast.source == STACKING else contract.primary_models
     votes = []
-    for model in contract.models:
+    for model in acting:
         probability = forecast.probabilities[model.horizon_hours]
         votes.append((probability > model.long_threshold) - (probability < model.short_threshold))
     return sum(votes) / len(votes) if votes else 0.0

@@ -13,7 +13,7 @@ from datetime import datetime
 import polars as pl
 
 from eth_pipeline.contracts.artifact import feature_schema_digest
-from eth_pipeline.contracts.clock import iso
+from eth_pipeline.contracts.clock import HOUR, iso
 from eth_pipeline.contracts.quality import data_gaps
 from eth_pipeline.contracts.signal import (
     CONSENSUS,
@@ -33,6 +33,7 @@ from eth_pipeline.settings import Settings
 from eth_pipeline.signals import kill_switch
 from eth_pipeline.signals.consensus import HISTORY_NEEDED, WEIGHTS, build_consensus, timeframe_bars
 from eth_pipeline.signals.forecast import BundleForecaster, Forecast, ModelInfo
+from eth_pipeline.signals.forecast_rows import forecast_rows, stored_forecast
 from eth_pipeline.signals.freshness import measure_freshness
 from eth_pipeline.signals.gate import MlAvailability, evaluate_gate
 from eth_pipeline.signals.policy import GateVerdict
@@ -148,27 +149,11 @@ def compute_forecasts(lake: Lake, *, settings: Settings, now: datetime, decision
         BundleRefused: or one of its kinds; there is no bundle that may be loaded now.
     """
     bundle, version = production_bundle(settings, now=now)
-    row = _feature_row(lake, settings, decision_time)
-    if not row.height:
+    forecaster = BundleForecaster(bundle, version=version)
+    rows = _feature_rows(lake, settings, decision_time, hours=bundle.contract.window_hours)
+    if not rows.height or rows["decision_time"][-1] != decision_time:
         return FORECASTS.empty()
-    answer = BundleForecaster(bundle, version=version).forecast(row, now=now)
-    rows = [
-        {
-            "symbol": settings.symbol,
-            "decision_time": decision_time,
-            "available_at": row["available_at"][0],
-            "horizon_hours": horizon,
-            "probability_up": probability,
-            "raw_probability": answer.raw[horizon],
-            "coverage": answer.coverage,
-            "out_of_bounds_share": answer.out_of_bounds_share,
-            "model_version": version,
-            "fingerprint": bundle.fingerprint,
-            "provenance": str(row["provenance"][0]),
-        }
-        for horizon, probability in answer.probabilities.items()
-    ]
-    return pl.DataFrame(rows, schema=FORECASTS.schema)
+    return forecast_rows(forecaster.forecast(rows, now=now), forecaster.info, row=rows.tail(1))
 
 
 def production_bundle(settings: Settings, *, now: datetime) -> CurrentBundle:
@@ -213,19 +198,17 @@ def _stored_forecast(
     except BundleRefused as refusal:
         detail = f"{type(refusal).__name__}: {refusal}"
         return None, None, MlAvailability(False, ReasonCode.BUNDLE_REFUSED, detail)
-    model = ModelInfo(version=version, fingerprint=bundle.fingerprint, contract=bundle.contract)
+    model = ModelInfo(
+        version=version,
+        fingerprint=bundle.fingerprint,
+        contract=bundle.contract,
+        stacking_enabled=bundle.decision.stacking_enabled,
+    )
     rows = lake.read(FORECASTS, where=_at(settings, decision_time) & (pl.col("fingerprint") == bundle.fingerprint))
-    wanted = {horizon.horizon_hours for horizon in bundle.contract.models}
-    if set(rows["horizon_hours"]) != wanted:
+    forecast = stored_forecast(rows, contract=bundle.contract)
+    if forecast is None:
         detail = f"bundle {version} has no forecast for {iso(decision_time)}; materialize `forecast`"
         return model, None, MlAvailability(False, ReasonCode.ML_UNAVAILABLE, detail)
-    forecast = Forecast(
-        probabilities=dict(zip(rows["horizon_hours"], rows["probability_up"], strict=True)),
-        raw=dict(zip(rows["horizon_hours"], rows["raw_probability"], strict=True)),
-        coverage=float(rows["coverage"][0]),
-        out_of_bounds_share=float(rows["out_of_bounds_share"][0]),
-        seconds=0.0,
-    )
     return model, forecast, MlAvailability(True, None, f"version {version} answered")
 
 
@@ -236,13 +219,18 @@ def _stored_consensus(lake: Lake, settings: Settings, decision_time: datetime) -
     return ConsensusSnapshot(scores=(), weights=dict(WEIGHTS), coverage=0.0, strength=0.0, direction=Action.HOLD)
 
 
-def _feature_row(lake: Lake, settings: Settings, decision_time: datetime) -> pl.DataFrame:
+def _feature_rows(lake: Lake, settings: Settings, decision_time: datetime, *, hours: int) -> pl.DataFrame:
+    """Rows of the `hours` hours that end with `decision_time`, ascending."""
     table = features_contract(symbol=settings.symbol, cross_symbols=settings.cross_symbols)
-    return lake.read(table, where=_at(settings, decision_time)) if lake.is_current(table) else table.empty()
+    if not lake.is_current(table):
+        return table.empty()
+    after = pl.lit(decision_time - hours * HOUR, INSTANT)
+    within = (pl.col("decision_time") > after) & (pl.col("decision_time") <= pl.lit(decision_time, INSTANT))
+    return lake.read(table, where=(pl.col("symbol") == settings.symbol) & within).sort("decision_time")
 
 
 def _feature_coverage(lake: Lake, settings: Settings, decision_time: datetime) -> float | None:
-    row = _feature_row(lake, settings, decision_time)
+    row = _feature_rows(lake, settings, decision_time, hours=1)
     return float(row["coverage"][0]) if row.height else None
 
 

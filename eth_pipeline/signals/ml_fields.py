@@ -39,10 +39,14 @@ def record_ml(
         ml_prob_up_5h=probabilities.get(5),
         ml_prob_up_12h=probabilities.get(12),
         ml_prob_up_24h=probabilities.get(24),
-        ml_lgb_prob=_lightgbm_probability(forecast, model),
+        ml_source=forecast.source if forecast else None,
+        ml_lgb_prob=_lightgbm_probability(forecast),
+        ml_members={name: dict(answers) for name, answers in forecast.members.items()} if forecast else {},
+        ml_quantiles={h: dict(levels) for h, levels in forecast.quantiles.items()} if forecast else {},
+        ml_regime=dict(forecast.regime) if forecast else {},
         ml_direction=None if view is None else _direction(view),
         ml_confidence=None if view is None else abs(view),
-        ml_stacking_enabled=model.contract.stacking_enabled if model else False,
+        ml_stacking_enabled=model.stacking_enabled if model else False,
         ml_feature_coverage=forecast.coverage if forecast else None,
         ml_reason=distrusted or ml.detail,
         ml_error=None if ml.available else ml.detail,
@@ -55,8 +59,6 @@ def _direction(view: float) -> Action:
     return Action.LONG if view > 0 else Action.SHORT
 
 
-def _lightgbm_probability(forecast: Forecast | None, model: ModelInfo | None) -> float | None:
-    if forecast is None or model is None:
-        return None
-    horizons = [m.horizon_hours for m in model.contract.models if m.algorithm.startswith(("lightgbm", "lgb"))]
-    return forecast.probabilities[min(horizons)] if horizons else None
+def _lightgbm_probability(forecast: Forecast | None) -> float | None:
+    answers = forecast.members.get("lightgbm", {}) if forecast else {}
+    return answers[min(answers)] if answers else None

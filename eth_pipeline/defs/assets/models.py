@@ -14,6 +14,7 @@ from eth_pipeline.defs.presentation import OWNERS, markdown_table
 from eth_pipeline.defs.resources import Pipeline
 from eth_pipeline.features.build import DEFINITION_VERSION, feature_names, features_contract
 from eth_pipeline.labels.direction import labels_contract
+from eth_pipeline.models.boosting import Boosting
 from eth_pipeline.models.candidate import train_candidate
 from eth_pipeline.models.dataset import TrainingSet, make_training_set
 from eth_pipeline.models.report import Estimate, EvaluationReport
@@ -42,7 +43,7 @@ def lightgbm_candidate(context: dg.AssetExecutionContext, pipeline: Pipeline) ->
     moment = pipeline.moment()
     training_set, versions = _training_set(pipeline, settings)
     tries = registry_store(settings).tries() + 1
-    candidate = train_candidate(training_set, settings=settings.training, tries=tries)
+    candidate = train_candidate(training_set, Boosting(), settings=settings.training, tries=tries)
     folder = (
         settings.home
         / "candidates"
