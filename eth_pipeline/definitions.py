@@ -2,10 +2,11 @@
 
 import dagster as dg
 
+from eth_pipeline.defs.assets.candidate import candidate_bundle
 from eth_pipeline.defs.assets.exchange import newest_specs, stream_assets
 from eth_pipeline.defs.assets.features import features, labels
 from eth_pipeline.defs.assets.history import archive_recheck, gap_ledger, market_history
-from eth_pipeline.defs.assets.models import lightgbm_candidate
+from eth_pipeline.defs.assets.models import model_assets
 from eth_pipeline.defs.assets.operations import lake_maintenance
 from eth_pipeline.defs.assets.registry import production_bundle, promotion_decision
 from eth_pipeline.defs.assets.signals import consensus, forecast, gate_verdict
@@ -26,7 +27,8 @@ defs = dg.Definitions(
         archive_recheck,
         features,
         labels,
-        lightgbm_candidate,
+        *model_assets,
+        candidate_bundle,
         promotion_decision,
         production_bundle,
         consensus,

@@ -21,7 +21,8 @@ GRAPH = defs.resolve_asset_graph()
 REPOSITORY = defs.get_repository_def()
 COMPANIONS = {f"{stream}_newest_bar" for stream in STREAMS}
 DERIVED = ("features", "labels", "consensus", "forecast", "paper_account", "hourly_signal")
-TRAINED_OR_FETCHED = {"labels", "lightgbm_candidate", "promotion_decision", "production_bundle"}
+MODELS = {"lightgbm_model", "cross_asset_model", "lstm_model", "tft_model"}
+TRAINED_OR_FETCHED = {"labels", *MODELS, "candidate_bundle", "promotion_decision", "production_bundle"}
 
 
 def policy(asset: str) -> tuple[timedelta, timedelta]:
@@ -66,7 +67,7 @@ def test_the_planes_are_the_groups() -> None:
         for group in ("data", "model", "decision", "operations")
     }
     assert members["data"] == {*STREAMS, *COMPANIONS, "market_history", "gap_ledger", "archive_recheck"}
-    assert members["model"] == {"features", "labels", "lightgbm_candidate", "promotion_decision", "production_bundle"}
+    assert members["model"] == {"features", *TRAINED_OR_FETCHED}
     assert members["operations"] == {"lake_maintenance"}
     assert set(SPECS) == set().union(*members.values())
 
@@ -117,7 +118,7 @@ def test_training_runs_one_process_per_step_and_decides() -> None:
     job = defs.resolve_job_def("training")
     assert job.executor_def.name == "multiprocess"
     assert {node.name for node in job.all_node_defs} == set(TRAINING_ASSETS)
-    assert next(node for node in job.all_node_defs if node.name == "lightgbm_candidate").pool == "training"
+    assert next(node for node in job.all_node_defs if node.name == "lightgbm_model").pool == "training"
 
 
 def test_a_moved_alias_starts_only_what_brings_the_bundle() -> None:

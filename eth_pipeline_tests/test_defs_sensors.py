@@ -6,7 +6,7 @@ from pathlib import Path
 import dagster as dg
 import pytest
 
-from eth_pipeline.defs.assets.models import registry_store
+from eth_pipeline.defs.assets.training_set import registry_store
 from eth_pipeline.defs.sensors import production_alias_sensor
 from eth_pipeline.registry.bundle import attach_decision
 from eth_pipeline.registry.mlflow_store import RegisteredVersion

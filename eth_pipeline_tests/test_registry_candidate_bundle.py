@@ -3,8 +3,8 @@
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
-import numpy as np
 import pytest
 
 from eth_pipeline.contracts.artifact import (
@@ -13,14 +13,15 @@ from eth_pipeline.contracts.artifact import (
     RUNTIME_CONTRACT,
     DataVersions,
     RuntimeContract,
-    feature_schema_digest,
 )
-from eth_pipeline.errors import ProvenanceMismatch
+from eth_pipeline.errors import ContractViolation, ProvenanceMismatch
 from eth_pipeline.models.boosting import Boosting
 from eth_pipeline.models.candidate import Candidate, train_candidate
 from eth_pipeline.models.dataset import TrainingSet
+from eth_pipeline.models.stacking import fit_stack
 from eth_pipeline.registry.bundle import fingerprint, read_report
-from eth_pipeline.registry.candidate_bundle import write_candidate
+from eth_pipeline.registry.candidate_bundle import Companions, write_candidate
+from eth_pipeline.registry.trained import load_trained, save_trained, trained_model
 from eth_pipeline.settings import load_settings
 from eth_pipeline_tests.planted_history import QUICK, SMALL, planted_history
 
@@ -37,17 +38,17 @@ def trained(data: TrainingSet) -> Candidate:
     return train_candidate(data, Boosting(QUICK), settings=SMALL, tries=1)
 
 
-def write(folder: Path, trained: Candidate, data: TrainingSet) -> str:
+def write(folder: Path, trained: Candidate, data: TrainingSet, **changes: Any) -> str:
+    kept = trained_model(trained, data, versions={"features": 4, "labels": 2})
     return write_candidate(
         folder,
-        candidate=trained,
-        training_set=data,
+        primary=kept,
         settings=load_settings(home=folder.parent, base_interval="1h", gates={"bundle_valid_days": 10}),
-        definition_version="v9",
-        versions={"features": 4, "labels": 2},
+        feature_schema="schema9",
         code_commit="c0ffee",
         lock_digest="10cc",
         created_at=CREATED,
+        **changes,
     )
 
 
@@ -60,9 +61,7 @@ def test_the_contract_names_inputs_models_and_expiry_of_the_candidate(
     assert [(entry.lower, entry.upper) for entry in contract.inputs] == [
         b or (None, None) for b in trained.feature_bounds
     ]
-    assert contract.feature_schema == feature_schema_digest(
-        trained.feature_names, base_interval="1h", definition_version="v9"
-    )
+    assert contract.feature_schema == "schema9"
     assert (contract.created_at, contract.expires_at) == (CREATED, CREATED + timedelta(days=10))
     assert (contract.provenance, contract.trained_until) == ("simulated", trained.trained_until)
     assert name == fingerprint(tmp_path / "bundle")
@@ -96,13 +95,47 @@ def test_the_same_candidate_has_the_same_fingerprint_and_another_one_has_not(
     tmp_path: Path, trained: Candidate, data: TrainingSet
 ) -> None:
     first, second = write(tmp_path / "a", trained, data), write(tmp_path / "b", trained, data)
-    changed = data.features.copy()
-    changed[0, 0] += np.float32(1)
     assert first == second
-    assert write(tmp_path / "c", trained, replace(data, features=changed)) != first
+    assert write(tmp_path / "c", replace(trained, training_digest="another"), data) != first
 
 
 def test_data_of_an_unknown_origin_makes_no_bundle(tmp_path: Path, trained: Candidate, data: TrainingSet) -> None:
     with pytest.raises(ProvenanceMismatch, match="'somewhere'"):
         write(tmp_path / "bundle", trained, replace(data, provenance="somewhere"))
     assert not (tmp_path / "bundle").exists()
+
+
+def test_members_share_the_bundle_and_the_primary_is_named(
+    tmp_path: Path, trained: Candidate, data: TrainingSet
+) -> None:
+    versions = {"features": 4, "labels": 2}
+    shared = tuple(replace(model, onnx=trained.models[0].onnx) for model in trained.models)
+    network = trained_model(replace(trained, algorithm="lstm", window_hours=24, models=shared), data, versions=versions)
+    members = {"lightgbm": trained.oof, "lstm": trained.oof}
+    stack = fit_stack(members, settings=SMALL)
+    write(tmp_path / "bundle", trained, data, companions=Companions(members=(network,), stack=stack))
+    contract = RuntimeContract.model_validate_json((tmp_path / "bundle" / RUNTIME_CONTRACT).read_bytes())
+    assert contract.primary_algorithm == "lightgbm"
+    assert [model.algorithm for model in contract.primary_models] == ["lightgbm", "lightgbm"]
+    assert contract.files == ("lightgbm_12h.onnx", "lightgbm_5h.onnx", "lstm.onnx")
+    assert contract.window_hours == 24
+    assert [item.algorithms for item in contract.stacks] == [("lightgbm", "lstm")] * 2
+
+
+def test_a_member_of_other_training_data_is_refused(tmp_path: Path, trained: Candidate, data: TrainingSet) -> None:
+    stranger = trained_model(replace(trained, algorithm="tft", training_digest="other"), data, versions={})
+    with pytest.raises(ContractViolation, match="tft was trained on training set other"):
+        write(tmp_path / "bundle", trained, data, companions=Companions(members=(stranger,)))
+
+
+def test_a_trained_model_comes_back_as_it_was_kept(tmp_path: Path, trained: Candidate, data: TrainingSet) -> None:
+    kept = trained_model(trained, data, versions={"features": 4})
+    save_trained(tmp_path / "model", kept)
+    save_trained(tmp_path / "model", kept)
+    back = load_trained(tmp_path / "model")
+    assert (back.record, back.files) == (kept.record, kept.files)
+    assert back.oof.equals(kept.oof)
+    assert [path.name for path in tmp_path.iterdir()] == ["model"]
+    (tmp_path / "model" / "lightgbm_5h.onnx").unlink()
+    with pytest.raises(ContractViolation, match="Train it again"):
+        load_trained(tmp_path / "model")

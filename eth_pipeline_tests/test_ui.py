@@ -54,7 +54,7 @@ def test_the_asset_graph_shows_the_planes_and_their_assets(page: Page) -> None:
     for plane in ("data", "model", "decision"):
         expect(page.get_by_text(plane, exact=True).first).to_be_visible()
     page.keyboard.press("Alt+e")  # expands every group
-    for asset in ("klines", "open_interest", "features", "lightgbm_candidate", "gate_verdict", "hourly_signal"):
+    for asset in ("klines", "open_interest", "features", "lightgbm_model", "gate_verdict", "hourly_signal"):
         expect(page.get_by_text(asset, exact=True).first).to_be_visible()
 
 

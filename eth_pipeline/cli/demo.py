@@ -76,7 +76,7 @@ def _show_runs(settings: Settings, plan: DemoPlan) -> None:
     from eth_pipeline.cli.signals import newest_record
     from eth_pipeline.contracts.tables import STREAMS
     from eth_pipeline.definitions import defs
-    from eth_pipeline.defs.assets.models import newest_candidate
+    from eth_pipeline.defs.assets.candidate import newest_candidate
     from eth_pipeline.defs.jobs import HOURLY_ASSETS, TRAINING_ASSETS
     from eth_pipeline.registry.verification import read_report
 

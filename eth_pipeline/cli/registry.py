@@ -22,7 +22,7 @@ def rollback(
 ) -> None:
     """Return production to the previous signed version, verified again and recorded; the next hour runs on it."""
     with refuse_on_error():
-        from eth_pipeline.defs.assets.models import registry_store
+        from eth_pipeline.defs.assets.training_set import registry_store
         from eth_pipeline.defs.resources import Pipeline
         from eth_pipeline.registry.promotion import promotion_log
         from eth_pipeline.registry.rollback import rollback as roll_back
@@ -48,7 +48,7 @@ def alias(
 ) -> None:
     """Check that registry alias, promotion log and the bundle on this host agree; exit 1 when they do not."""
     with refuse_on_error():
-        from eth_pipeline.defs.assets.models import registry_store
+        from eth_pipeline.defs.assets.training_set import registry_store
         from eth_pipeline.registry.alias import check_alias
         from eth_pipeline.registry.promotion import promotion_log
 

@@ -9,7 +9,7 @@ import dagster as dg
 from eth_pipeline.contracts.tables import STREAMS
 
 HOURLY_ASSETS = [*STREAMS, "features", "consensus", "forecast", "gate_verdict", "paper_account", "hourly_signal"]
-TRAINING_ASSETS = ["features", "labels", "lightgbm_candidate", "promotion_decision"]
+TRAINING_ASSETS = ["features", "labels", "lightgbm_model", "candidate_bundle", "promotion_decision"]
 _NO_RETRIES = {"dagster/max_retries": "0"}  # also where an instance switches run retries on; see `defs.failures`
 
 hourly_job = dg.define_asset_job(

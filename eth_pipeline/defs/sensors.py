@@ -7,7 +7,7 @@ import json
 
 import dagster as dg
 
-from eth_pipeline.defs.assets.models import registry_store
+from eth_pipeline.defs.assets.training_set import registry_store
 from eth_pipeline.defs.jobs import production_job
 from eth_pipeline.errors import RegistryUnavailable
 from eth_pipeline.settings import load_settings

@@ -82,14 +82,34 @@ def walk_forward_folds(
         )
     index = 0
     while start <= last:
-        since = first if max_train_hours is None else start - max_train_hours * _HOUR
         test = labelled & (decision_time >= start) & (decision_time < start + refit_every_hours * _HOUR)
-        known = (decision_time >= since) & (label_end < start - embargo_hours * _HOUR)
-        train, validation = _split(decision_time, label_end, known, embargo_hours, validation_share)
+        train, validation = learnable_rows(
+            decision_time,
+            label_end,
+            test_start=start,
+            max_train_hours=max_train_hours,
+            embargo_hours=embargo_hours,
+            validation_share=validation_share,
+        )
         if len(train) and len(validation) and test.any():
             yield Fold(index, start, train, validation, np.flatnonzero(test))
         start = start + refit_every_hours * _HOUR
         index += 1
+
+
+def learnable_rows(
+    decision_time: Times,
+    label_end: Times,
+    *,
+    test_start: np.datetime64,
+    max_train_hours: int | None,
+    embargo_hours: int,
+    validation_share: float = 0.2,
+) -> tuple[Rows, Rows]:
+    """Train and validation rows of a refit at `test_start`; arguments as in `walk_forward_folds`."""
+    since = decision_time[0] if max_train_hours is None else test_start - max_train_hours * _HOUR
+    known = (decision_time >= since) & (label_end < test_start - embargo_hours * _HOUR)
+    return _split(decision_time, label_end, known, embargo_hours, validation_share)
 
 
 def _split(

@@ -1,8 +1,10 @@
-"""From a trained candidate to its bundle on disk: the runtime contract and the data versions.
+"""From trained algorithms to the bundle on disk: the runtime contract and the data versions.
 
 Belongs here: assembling what `registry.bundle` writes. Does not belong: training, gates, signing.
 """
 
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import cast, get_args
@@ -10,84 +12,121 @@ from typing import cast, get_args
 from eth_pipeline.contracts.artifact import (
     DataVersions,
     FeatureInput,
-    HorizonModel,
     Provenance,
+    QuantileModel,
+    RegimeModel,
     RuntimeContract,
-    feature_schema_digest,
+    StackModel,
 )
-from eth_pipeline.errors import ProvenanceMismatch
-from eth_pipeline.models.candidate import Candidate
-from eth_pipeline.models.dataset import TrainingSet
+from eth_pipeline.errors import ContractViolation, ProvenanceMismatch
+from eth_pipeline.models.stacking import Stack
 from eth_pipeline.registry.bundle import write_bundle
+from eth_pipeline.registry.trained import TrainedModel
 from eth_pipeline.settings import Settings
+
+
+@dataclass(frozen=True)
+class Companions:
+    """What goes into a bundle beside the primary.
+
+    Attributes:
+        members: further algorithms, trained on the same rows and inputs.
+        stack: over the primary and the members.
+        quantiles: per horizon.
+        regime: state of the market.
+        files: ONNX bytes of quantiles and regime by file name.
+    """
+
+    members: tuple[TrainedModel, ...] = ()
+    stack: Stack | None = None
+    quantiles: tuple[QuantileModel, ...] = ()
+    regime: RegimeModel | None = None
+    files: Mapping[str, bytes] = field(default_factory=dict)
 
 
 def write_candidate(
     folder: Path,
     *,
-    candidate: Candidate,
-    training_set: TrainingSet,
+    primary: TrainedModel,
+    companions: Companions = Companions(),  # frozen and empty
     settings: Settings,
-    definition_version: str,
-    versions: dict[str, int],
+    feature_schema: str,
     code_commit: str,
     lock_digest: str,
     created_at: datetime,
 ) -> str:
-    """Write the unsigned bundle of `candidate` to `folder` and return its fingerprint.
+    """Write the unsigned bundle of a candidate to `folder` and return its fingerprint.
 
     Args:
-        definition_version: version of the feature definitions the candidate was trained on.
-        versions: lake versions of `features` and `labels` as read for training.
+        primary: whose forecasts act; its report is the one that is judged.
+        companions: further models of the bundle.
+        feature_schema: digest of the features table that the running code computes.
         created_at: exchange time of training; the bundle expires `gates.bundle_valid_days` later.
+
+    Raises:
+        ContractViolation: a member was trained on other rows or inputs than the primary.
+        ProvenanceMismatch: the training data's origin is none that the system knows.
     """
+    record = primary.record
+    for member in companions.members:
+        _require_same_data(primary, member)
     contract = RuntimeContract(
         symbol=settings.symbol,
         base_interval=settings.base_interval,
         created_at=created_at,
         expires_at=created_at + timedelta(days=settings.gates.bundle_valid_days),
-        trained_until=candidate.trained_until,
-        provenance=_provenance(training_set.provenance),
+        trained_until=max(each.record.trained_until for each in (primary, *companions.members)),
+        provenance=_provenance(record.provenance),
         code_commit=code_commit,
         lock_digest=lock_digest,
-        feature_schema=feature_schema_digest(
-            candidate.feature_names, base_interval=settings.base_interval, definition_version=definition_version
-        ),
+        feature_schema=feature_schema,
         inputs=tuple(
             FeatureInput(name=name, lower=bounds[0] if bounds else None, upper=bounds[1] if bounds else None)
-            for name, bounds in zip(candidate.feature_names, candidate.feature_bounds, strict=True)
+            for name, bounds in zip(record.feature_names, record.feature_bounds, strict=True)
         ),
-        models=tuple(
-            HorizonModel(
-                horizon_hours=model.horizon_hours,
-                file=_file_name(candidate.algorithm, model.horizon_hours),
-                algorithm=candidate.algorithm,
-                input_name=model.input_name,
-                output_name=model.output_name,
-                calibration_slope=model.calibration_slope,
-                calibration_intercept=model.calibration_intercept,
-                long_threshold=model.long_threshold,
-                short_threshold=model.short_threshold,
-            )
-            for model in candidate.models
-        ),
-        opset=candidate.opset,
+        primary_algorithm=record.algorithm,
+        models=tuple(model for each in (primary, *companions.members) for model in each.record.models),
+        stacks=_stacks(companions.stack),
+        quantiles=companions.quantiles,
+        regime=companions.regime,
+        opset=record.opset,
     )
-    rows = int(training_set.features.shape[0])
     data = DataVersions(
         lake=settings.lake_location,
-        versions=versions,
-        rows=dict.fromkeys(versions, rows),
-        first_decision_time=candidate.report.first_decision_time,
-        last_decision_time=candidate.trained_until,
-        digest=training_set.digest(),
+        versions=record.versions,
+        rows=dict.fromkeys(record.versions, record.rows),
+        first_decision_time=record.report.first_decision_time,
+        last_decision_time=record.trained_until,
+        digest=record.training_digest,
     )
-    models = {_file_name(candidate.algorithm, m.horizon_hours): m.onnx for m in candidate.models}
-    return write_bundle(folder, contract=contract, models=models, report=candidate.report, data=data)
+    files = {name: content for each in (primary, *companions.members) for name, content in each.files.items()}
+    return write_bundle(
+        folder, contract=contract, models={**files, **companions.files}, report=record.report, data=data
+    )
 
 
-def _file_name(algorithm: str, horizon_hours: int) -> str:
-    return f"{algorithm}_{horizon_hours}h.onnx"
+def _require_same_data(primary: TrainedModel, member: TrainedModel) -> None:
+    ours, theirs = primary.record, member.record
+    if (ours.training_digest, ours.feature_names) != (theirs.training_digest, theirs.feature_names):
+        raise ContractViolation(
+            f"{theirs.algorithm} was trained on training set {theirs.training_digest[:12]}, the primary "
+            f"{ours.algorithm} on {ours.training_digest[:12]}. Train both on the same lake versions."
+        )
+
+
+def _stacks(stack: Stack | None) -> tuple[StackModel, ...]:
+    return tuple(
+        StackModel(
+            horizon_hours=weights.horizon_hours,
+            algorithms=weights.algorithms,
+            coefficients=weights.coefficients,
+            intercept=weights.intercept,
+            rows=weights.rows,
+            long_threshold=weights.long_threshold,
+            short_threshold=weights.short_threshold,
+        )
+        for weights in (stack.weights if stack else ())
+    )
 
 
 def _provenance(value: str) -> Provenance:

@@ -7,8 +7,9 @@ import dagster as dg
 
 from eth_pipeline.contracts.artifact import PromotionDecision
 from eth_pipeline.contracts.clock import iso
+from eth_pipeline.defs.assets.candidate import newest_candidate
 from eth_pipeline.defs.assets.features import GROUP
-from eth_pipeline.defs.assets.models import newest_candidate, registry_store
+from eth_pipeline.defs.assets.training_set import registry_store
 from eth_pipeline.defs.presentation import OWNERS, markdown_table
 from eth_pipeline.defs.resources import Pipeline
 from eth_pipeline.errors import BundleRefused
@@ -20,7 +21,7 @@ from eth_pipeline.signals.evidence import production_bundle as current_bundle_of
 
 @dg.asset(
     group_name=GROUP,
-    deps=["lightgbm_candidate"],
+    deps=["candidate_bundle"],
     description=(
         "The decision about the newest candidate: every gate with figure, threshold, verdict and reason. A passing "
         "candidate is signed, registered and gets the production alias; a refused one is registered as refused."

@@ -1,0 +1,208 @@
+"""A vintage: the model that could have existed at the beginning of a month, and the forecasts of that month by it.
+
+Belongs here: training at a cutoff, scoring what follows through the exported model. Does not belong: storing either
+(`registry.trained`, the lake), the loop over months (a partitioned asset).
+
+A vintage is one refit of the walk-forward, taken out of it: early stopping and calibration on the newest part of the
+rows known at the cutoff, a refit on all of them, and thresholds from the same validation rows, which chose nothing
+else but the rounds and two calibration constants. It carries no out-of-fold report; the months that follow judge it.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+import numpy as np
+import polars as pl
+
+from eth_pipeline.errors import SettingsInvalid
+from eth_pipeline.models.calibration import Calibration, fit_calibration
+from eth_pipeline.models.candidate import TrainedHorizon
+from eth_pipeline.models.dataset import Floats, Rows, TrainingSet
+from eth_pipeline.models.folds import Fold, learnable_rows
+from eth_pipeline.models.forecaster import Forecaster
+from eth_pipeline.models.metrics import auc
+from eth_pipeline.models.parity import check_parity
+from eth_pipeline.models.thresholds import choose_thresholds
+from eth_pipeline.settings import TrainingSettings
+
+_NO_ROWS = np.empty(0, dtype=np.int64)
+
+
+@dataclass(frozen=True)
+class Vintage:
+    """The models of one cutoff.
+
+    Attributes:
+        algorithm: short name of the forecaster.
+        cutoff: the models know nothing that happened less than the embargo before it, or later.
+        window_hours: feature rows one forecast reads.
+        models: one per horizon, shortest first.
+        feature_names: model inputs in order.
+        trained_until: the latest label end learnt from.
+        rows: rows learnt from, by horizon in hours.
+        validation_auc: sign AUC on the rows that stopped and calibrated, by horizon; optimistic by design.
+        parameters_digest: of the forecaster.
+    """
+
+    algorithm: str
+    cutoff: datetime
+    window_hours: int
+    models: tuple[TrainedHorizon, ...]
+    feature_names: tuple[str, ...]
+    trained_until: datetime
+    rows: Mapping[int, int]
+    validation_auc: Mapping[int, float]
+    parameters_digest: str
+
+
+def train_vintage(
+    data: TrainingSet, forecaster: Forecaster, *, cutoff: datetime, settings: TrainingSettings
+) -> Vintage:
+    """Train as of `cutoff`; rows of `data` beyond it are allowed and are not learnt from.
+
+    Args:
+        data: features and targets of any span around the cutoff.
+        forecaster: algorithm with its parameters.
+        cutoff: first instant that may be forecast.
+        settings: embargo, rolling window, smallest history, seed, cost.
+
+    Raises:
+        SettingsInvalid: fewer than `min_train_hours` of history lie before the cutoff.
+        ParityFailed: the ONNX export is not the model.
+    """
+    instant = np.datetime64(cutoff.astimezone(UTC).replace(tzinfo=None), "us")
+    folds = {horizon: _fold(data, horizon, instant, settings) for horizon in data.horizons_hours}
+    first = forecaster.fit(data, folds, seed=settings.seed)
+    stopped = first.probability(data, {h: fold.validation for h, fold in folds.items()})
+    learnt = {h: fold.learn for h, fold in folds.items()}
+    final = forecaster.refit(data, learnt, effort=first.effort, seed=settings.seed)
+    exports = final.to_onnx()
+    sample = np.unique(np.concatenate(list(learnt.values())))
+    check_parity(
+        exports,
+        lambda features, horizon: final.probability_of(features, horizon_hours=horizon),
+        final.probes(data, sample=sample, seed=settings.seed),
+    )
+    models = []
+    for horizon, fold in folds.items():
+        target = data.targets[horizon]
+        calibration = fit_calibration(stopped[horizon], target.up[fold.validation], horizon_hours=horizon)
+        thresholds = choose_thresholds(
+            calibration.apply(stopped[horizon]),
+            target.forward_return[fold.validation],
+            horizon_hours=horizon,
+            round_trip_cost_bps=settings.round_trip_cost_bps,
+        )
+        models.append(
+            TrainedHorizon(
+                horizon_hours=horizon,
+                onnx=exports[horizon].onnx,
+                input_name=exports[horizon].input_name,
+                output_name=exports[horizon].output_name,
+                calibration_slope=calibration.slope,
+                calibration_intercept=calibration.intercept,
+                long_threshold=thresholds.long,
+                short_threshold=thresholds.short,
+            )
+        )
+    newest = max(data.targets[h].label_end[rows].max() for h, rows in learnt.items())
+    return Vintage(
+        algorithm=forecaster.algorithm,
+        cutoff=cutoff,
+        window_hours=final.window_hours,
+        models=tuple(models),
+        feature_names=data.feature_names,
+        trained_until=newest.astype("datetime64[us]").item().replace(tzinfo=UTC),
+        rows={h: len(rows) for h, rows in learnt.items()},
+        validation_auc={
+            h: auc(stopped[h], data.targets[h].up[fold.validation].astype(np.float64)) for h, fold in folds.items()
+        },
+        parameters_digest=forecaster.digest(),
+    )
+
+
+def score_vintage(vintage: Vintage, data: TrainingSet, *, rows: Rows) -> pl.DataFrame:
+    """Forecasts of `rows` through the vintage's ONNX files, as the signal host would have made them.
+
+    Args:
+        vintage: whose cutoff is at or before every row.
+        data: features up to the rows; targets are not read.
+        rows: which rows of `data` to forecast.
+
+    Returns:
+        decision_time, horizon_hours, raw_probability, probability (calibrated), position (+1, -1 or 0 beyond the
+        vintage's thresholds).
+
+    Raises:
+        SettingsInvalid: a row lies before the cutoff: its outcome may have taught the vintage.
+    """
+    cutoff = np.datetime64(vintage.cutoff.astimezone(UTC).replace(tzinfo=None), "us")
+    if len(rows) and data.decision_time[rows].min() < cutoff:
+        raise SettingsInvalid(
+            f"The vintage of {vintage.cutoff:%Y-%m-%d} was asked about {data.decision_time[rows].min()}, before its "
+            "cutoff. Ask the vintage of that month."
+        )
+    features = windows(data, rows, window_hours=vintage.window_hours)
+    frames = []
+    for model in vintage.models:
+        raw = _answers(model, features)
+        calibrated = Calibration(model.calibration_slope, model.calibration_intercept).apply(raw)
+        position = (calibrated > model.long_threshold).astype(np.int8) - (calibrated < model.short_threshold)
+        frames.append(
+            pl.DataFrame(
+                {
+                    "decision_time": pl.Series(data.decision_time[rows]).dt.replace_time_zone("UTC"),
+                    "raw_probability": raw,
+                    "probability": calibrated,
+                    "position": position.astype(np.int8),
+                }
+            ).with_columns(horizon_hours=pl.lit(model.horizon_hours, pl.Int32))
+        )
+    return pl.concat(frames)
+
+
+def windows(data: TrainingSet, rows: Rows, *, window_hours: int) -> Any:
+    """Model inputs of `rows`: float32 [rows, features], or [rows, window_hours, features] on the hourly grid.
+
+    An hour without a row is all NaN, as it is online.
+    """
+    if window_hours == 1:
+        return data.features[rows]
+    hour = np.timedelta64(1, "h")
+    place = ((data.decision_time - data.decision_time[0]) / hour).astype(np.int64)
+    grid = np.full((place[-1] + 1 + window_hours, data.features.shape[1]), np.nan, dtype=np.float32)
+    grid[place + window_hours] = data.features
+    offsets = np.arange(1 - window_hours, 1)
+    return grid[place[rows][:, None] + window_hours + offsets]
+
+
+def _fold(data: TrainingSet, horizon: int, cutoff: np.datetime64, settings: TrainingSettings) -> Fold:
+    target = data.targets[horizon]
+    begin = data.decision_time[0]
+    if cutoff - begin < np.timedelta64(settings.min_train_hours, "h"):
+        raise SettingsInvalid(
+            f"The history begins at {begin} and training.min_train_hours is {settings.min_train_hours}: a vintage of "
+            f"{cutoff} would have too little to learn from. Ask for a later month, or ingest more history."
+        )
+    train, validation = learnable_rows(
+        data.decision_time,
+        np.where(target.labelled, target.label_end, np.datetime64("NaT")),
+        test_start=cutoff,
+        max_train_hours=settings.max_train_hours,
+        embargo_hours=settings.embargo_hours,
+    )
+    if not len(train) or not len(validation):
+        raise SettingsInvalid(f"No labelled hour ends before {cutoff}. Materialize labels, or ask for a later month.")
+    return Fold(0, cutoff, train, validation, _NO_ROWS)
+
+
+def _answers(model: TrainedHorizon, features: Any) -> Floats:
+    from onnxruntime import InferenceSession
+
+    if not len(features):
+        return np.empty(0)
+    session = InferenceSession(model.onnx, providers=["CPUExecutionProvider"])
+    (answer,) = session.run([model.output_name], {model.input_name: features})
+    return np.asarray(answer, dtype=np.float64).reshape(-1)
