@@ -11,6 +11,7 @@ from eth_pipeline.defs.assets.operations import lake_maintenance
 from eth_pipeline.defs.assets.registry import production_bundle, promotion_decision
 from eth_pipeline.defs.assets.signals import consensus, forecast, gate_verdict
 from eth_pipeline.defs.assets.trading import hourly_signal, paper_account, signal_history
+from eth_pipeline.defs.assets.vintages import historical_forecasts, model_vintage
 from eth_pipeline.defs.checks import stream_freshness
 from eth_pipeline.defs.failures import failed_hour_sensor
 from eth_pipeline.defs.jobs import hourly_job, maintenance_job, production_job, training_job
@@ -29,6 +30,8 @@ defs = dg.Definitions(
         labels,
         *model_assets,
         candidate_bundle,
+        model_vintage,
+        historical_forecasts,
         promotion_decision,
         production_bundle,
         consensus,

@@ -22,7 +22,8 @@ REPOSITORY = defs.get_repository_def()
 COMPANIONS = {f"{stream}_newest_bar" for stream in STREAMS}
 DERIVED = ("features", "labels", "consensus", "forecast", "paper_account", "hourly_signal")
 MODELS = {"lightgbm_model", "cross_asset_model", "lstm_model", "tft_model"}
-TRAINED_OR_FETCHED = {"labels", *MODELS, "candidate_bundle", "promotion_decision", "production_bundle"}
+VINTAGES = {"model_vintage", "historical_forecasts"}
+TRAINED_OR_FETCHED = {"labels", *MODELS, *VINTAGES, "candidate_bundle", "promotion_decision", "production_bundle"}
 
 
 def policy(asset: str) -> tuple[timedelta, timedelta]:

@@ -20,7 +20,7 @@ from typing import Literal
 import polars as pl
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
 
-from eth_pipeline.contracts.tables import INSTANT, Column, TableContract
+from eth_pipeline.contracts.tables import INSTANT, Column, Rule, TableContract
 from eth_pipeline.settings import Phase
 
 RUNTIME_CONTRACT = "runtime_contract.json"
@@ -52,6 +52,30 @@ OOF_FORECASTS = TableContract(
     newest_by="decision_time",
 )
 """Kept so that a later candidate can be compared with this one on the same rows."""
+
+
+HISTORICAL_FORECASTS = TableContract(
+    name="historical_forecasts",
+    row_is="the forecast of one past hour by the vintage that could have existed then, for one horizon",
+    key=("symbol", "algorithm", "horizon_hours", "decision_time"),
+    columns=(
+        Column("symbol", pl.String, "text", "Traded symbol."),
+        Column("algorithm", pl.String, "text", "Which algorithm's vintage."),
+        Column("horizon_hours", pl.Int32, "hours", "Forecast horizon."),
+        Column("decision_time", INSTANT, "instant, UTC", "The full hour."),
+        Column("available_at", INSTANT, "instant, UTC", "When its newest input was known."),
+        Column("cutoff", INSTANT, "instant, UTC", "The vintage knows nothing from here on; at or before the hour."),
+        Column("probability", pl.Float64, "probability", "Calibrated probability of up."),
+        Column("raw_probability", pl.Float64, "probability", "Before calibration."),
+        Column("position", pl.Int8, "sign", "+1, -1 or 0 beyond the vintage's thresholds."),
+        Column("long_threshold", pl.Float64, "probability", "The vintage acts long above it."),
+        Column("short_threshold", pl.Float64, "probability", "The vintage acts short below it."),
+        Column("provenance", pl.String, "text", "`binance`, `replay` or `simulated`."),
+    ),
+    rules=(Rule("cutoff before the hour", pl.col("cutoff") <= pl.col("decision_time"), "a later model would know"),),
+    newest_by="decision_time",
+)
+"""What would have been forecast: the leak-free history behind rebuilt signals and accounts."""
 
 
 class _Frozen(BaseModel):

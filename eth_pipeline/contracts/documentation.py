@@ -5,11 +5,21 @@ Belongs here: rendering. Does not belong: what a table is (`tables`, `quality`, 
 
 import polars as pl
 
+from eth_pipeline.contracts.artifact import HISTORICAL_FORECASTS, OOF_FORECASTS
 from eth_pipeline.contracts.quality import GAP_LEDGER, QUARANTINE
 from eth_pipeline.contracts.signal import CONSENSUS, FORECASTS, SIGNALS
 from eth_pipeline.contracts.tables import STREAMS, TableContract
 
-DOCUMENTED: tuple[TableContract, ...] = (*STREAMS.values(), GAP_LEDGER, QUARANTINE, CONSENSUS, FORECASTS, SIGNALS)
+DOCUMENTED: tuple[TableContract, ...] = (
+    *STREAMS.values(),
+    GAP_LEDGER,
+    QUARANTINE,
+    OOF_FORECASTS,
+    HISTORICAL_FORECASTS,
+    CONSENSUS,
+    FORECASTS,
+    SIGNALS,
+)
 """Tables with a fixed contract; `features` has one column per feature of the running definition."""
 
 

@@ -5,7 +5,7 @@ Belongs here: maintenance of what is stored. Does not belong: what is stored.
 
 import dagster as dg
 
-from eth_pipeline.contracts.artifact import OOF_FORECASTS
+from eth_pipeline.contracts.artifact import HISTORICAL_FORECASTS, OOF_FORECASTS
 from eth_pipeline.contracts.quality import GAP_LEDGER, QUARANTINE
 from eth_pipeline.contracts.signal import CONSENSUS, FORECASTS, SIGNALS
 from eth_pipeline.contracts.tables import STREAMS, TableContract
@@ -52,6 +52,7 @@ def lake_tables(settings: Settings) -> tuple[TableContract, ...]:
         features_contract(symbol=settings.symbol, cross_symbols=settings.cross_symbols),
         labels_contract(horizons_hours=settings.training.horizons_hours),
         OOF_FORECASTS,
+        HISTORICAL_FORECASTS,
         CONSENSUS,
         FORECASTS,
         SIGNALS,
