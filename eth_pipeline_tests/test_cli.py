@@ -15,6 +15,7 @@ from eth_pipeline.cli.market import MarketPlan
 from eth_pipeline.contracts.signal import MlFields
 from eth_pipeline.contracts.tables import FUNDING_RATES, KLINES, MARK_KLINES
 from eth_pipeline.lake import Lake
+from eth_pipeline.operations.config_audit import record_configuration
 from eth_pipeline.operations.signal_log import SignalLog
 from eth_pipeline.sandbox.server import Sandbox
 from eth_pipeline.sandbox.synthetic import SyntheticMarket
@@ -29,6 +30,8 @@ READ_COMMANDS = (
     ("signals", "show", "2025-03-03T12:00:00Z"),
     ("manifest",),
     ("config", "show"),
+    ("config", "history"),
+    ("config", "diff"),
     ("health",),
 )
 
@@ -66,6 +69,8 @@ def settings(empty: Settings) -> Settings:
     answered = MlAvailability(True, None, "version 7 answered")
     newest = signal(empty, ml=answered, forecast=forecast(0.61, 0.58, 0.55), model=MODEL)
     SignalLog(lake, folder=empty.home / "logs").write_many([signal(empty, NOON - HOUR), newest])
+    for used in (empty.model_copy(update={"lake_retention_hours": 48}), empty):
+        record_configuration(used, now=NOON, command="test", commit="c0ffee")
     return empty
 
 
@@ -101,6 +106,12 @@ def test_every_read_command_shows_a_table_to_people(settings: Settings, command:
     result = call(*command)
     assert result.exit_code == 0, result.output
     assert len(result.stdout.splitlines()) >= 3
+
+
+def test_the_difference_of_the_last_two_configurations_is_the_setting_that_changed(settings: Settings) -> None:
+    found = json.loads(call("config", "diff", "--json").stdout)
+    assert [(item["setting"], item["before"]) for item in found] == [("lake_retention_hours", 48)]
+    refused(call("config", "diff", "nonsense", settings.digest()[:8]), "config history")
 
 
 def test_signals_as_json_carry_every_ml_field_at_top_level(settings: Settings) -> None:

@@ -17,6 +17,7 @@ from eth_pipeline.defs.assets.exchange import newest_key
 from eth_pipeline.defs.emission import emit_failed_hour
 from eth_pipeline.defs.failures import failed_hour_sensor
 from eth_pipeline.defs.resources import Pipeline
+from eth_pipeline.operations.config_audit import config_history
 from eth_pipeline_tests.small_home import SYMBOLS, SmallHome, failure_text, small_home
 
 
@@ -107,6 +108,8 @@ def test_an_hour_whose_bars_never_came_because_the_exchange_is_down_is_blocked_a
     record = record_of(home, hour_of(home))
     assert record.state is SignalState.BLOCKED
     assert {ReasonCode.EXCHANGE_UNREACHABLE, ReasonCode.STREAM_STALE} <= codes(record)
+    noted = config_history(home.folder)[-1]
+    assert (noted.digest, noted.command) == (record.config_digest, "run of hourly"), "a record names a known setting"
 
 
 def test_an_exchange_that_goes_down_after_the_bars_came_degrades_the_hour(home: SmallHome) -> None:

@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from eth_pipeline.cli import exchange, inspect, kill_switch, registry, signals, vintages
+from eth_pipeline.cli import configuration, exchange, inspect, kill_switch, registry, signals, vintages
 from eth_pipeline.cli.console import refuse_on_error
 
 app = typer.Typer(
@@ -24,7 +24,7 @@ app.command("ingest")(exchange.ingest)
 app.command("backfill")(exchange.backfill)
 app.add_typer(signals.app, name="signals")
 app.add_typer(kill_switch.app, name="kill-switch")
-app.add_typer(inspect.config_app, name="config")
+app.add_typer(configuration.app, name="config")
 app.add_typer(vintages.app, name="vintages")
 app.add_typer(registry.promotions_app, name="promotions")
 app.command("rollback")(registry.rollback)

@@ -1,4 +1,4 @@
-"""`health`, `manifest`, `config show`: what runs here and whether it may.
+"""`health`, `manifest`: what runs here and whether it may.
 
 Belongs here: showing. Does not belong: the checks themselves (`operations.health`).
 """
@@ -11,7 +11,6 @@ from rich.table import Table
 from eth_pipeline.cli.console import out, print_json, refuse_on_error
 from eth_pipeline.settings import load_settings
 
-config_app = typer.Typer(help="The configuration.", no_args_is_help=True)
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 
 
@@ -70,32 +69,3 @@ def manifest(as_json: AsJson = False) -> None:
             lines = "\n".join(f"{k} {v}" for k, v in item.items()) if isinstance(item, dict) else str(item)
             table.add_row(name, lines or "none")
         out.print(table)
-
-
-@config_app.command()
-def show(as_json: AsJson = False) -> None:
-    """Show every setting fully expanded, secrets masked, and the digest that names this configuration."""
-    with refuse_on_error():
-        settings = load_settings()
-        if as_json:
-            print_json({"digest": settings.digest(), "settings": settings.masked()})
-            return
-        table = Table(title=f"Configuration {settings.digest()[:12]}", title_justify="left")
-        for name in ("setting", "value", "meaning"):
-            table.add_column(name, overflow="fold")
-        for name, value, meaning in _flat(settings.masked(), type(settings).model_fields):
-            table.add_row(name, value, meaning)
-        out.print(table)
-
-
-def _flat(values: dict[str, object], fields: object, prefix: str = "") -> list[tuple[str, str, str]]:
-    assert isinstance(fields, dict)
-    rows: list[tuple[str, str, str]] = []
-    for name, value in values.items():
-        info = fields[name]
-        nested = getattr(info.annotation, "model_fields", None)
-        if isinstance(value, dict) and nested:
-            rows += _flat(value, nested, prefix=f"{prefix}{name}.")
-        else:
-            rows.append((f"{prefix}{name}", "none" if value is None else str(value), info.description or ""))
-    return rows

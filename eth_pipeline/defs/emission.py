@@ -15,6 +15,7 @@ from eth_pipeline.contracts.tables import KLINES, STREAMS
 from eth_pipeline.defs.resources import Moment, Pipeline
 from eth_pipeline.features.build import features_contract
 from eth_pipeline.lake import Lake
+from eth_pipeline.operations.config_audit import record_configuration
 from eth_pipeline.operations.manifest import Manifest, code_version, collect_manifest, table_versions, write_manifest
 from eth_pipeline.operations.signal_log import SignalLog
 from eth_pipeline.settings import Settings
@@ -106,6 +107,9 @@ def run_manifest(
 
 def _decide(context: dg.AssetExecutionContext, pipeline: Pipeline, moment: Moment) -> SignalRecord:
     settings, lake = pipeline.settings(), pipeline.lake()
+    record_configuration(
+        settings, now=SystemClock().now(), command=f"run of {context.run.job_name}", commit=code_version().commit
+    )
     evidence = load_evidence(
         lake,
         settings=settings,
