@@ -1,0 +1,89 @@
+"""Delivering messages through Apprise: webhook, Telegram, mail and some hundred others, each named by a URL.
+
+Belongs here: reading the targets, one round of sending. Does not belong: what is sent (`book`), when (sensor,
+dead-man's switch). The URLs hold tokens: they live in a file that only the operator reads, never in settings, logs
+or the book.
+"""
+
+import logging
+import stat
+from datetime import datetime
+from pathlib import Path
+
+from eth_pipeline.errors import SettingsInvalid
+from eth_pipeline.operations.alerting.book import AlertBook
+from eth_pipeline.operations.alerting.kinds import Message
+
+_SEND_SECONDS = 15
+
+
+def read_targets(path: Path | None) -> tuple[str, ...]:
+    """Apprise URLs of a file, one per line; empty lines and lines that begin with # are left out.
+
+    Raises:
+        SettingsInvalid: the file is missing, readable by others, or a line is no URL that Apprise knows. The message
+            never shows the URL.
+    """
+    if path is None:
+        return ()
+    if not path.is_file():
+        raise SettingsInvalid(f"alerts.targets_file names {path}, which is no file. Create it, or unset the setting.")
+    if path.stat().st_mode & (stat.S_IRGRP | stat.S_IROTH):
+        raise SettingsInvalid(f"{path} holds tokens and others can read it. Run: chmod 600 {path}")
+    import apprise
+
+    lines = path.read_text(encoding="utf-8").splitlines()
+    targets = []
+    for number, line in enumerate(map(str.strip, lines), start=1):
+        if not line or line.startswith("#"):
+            continue
+        if apprise.Apprise.instantiate(line, suppress_exceptions=True) is None:
+            raise SettingsInvalid(f"{path}, line {number} is no Apprise URL. See https://appriseit.com/services/.")
+        targets.append(line)
+    return tuple(targets)
+
+
+def deliver(book: AlertBook, targets: tuple[str, ...], *, now: datetime, sender: str) -> tuple[int, int]:
+    """Try every message that is due once; returns how many were delivered and how many were not.
+
+    Args:
+        book: the queue.
+        targets: Apprise URLs, in the order of the file.
+        now: host time.
+        sender: put before every title, for example the host's name.
+    """
+    import apprise
+
+    logging.getLogger("apprise").setLevel(logging.CRITICAL)  # its warnings print the URL, with its token
+    done = failed = 0
+    for message in book.waiting(now=now):
+        if not book.claim(message, now=now):
+            continue
+        notifier = apprise.Apprise()
+        notifier.add(targets[message.target])
+        if _send(notifier, message, sender=sender):
+            book.delivered(message, now=now)
+            done += 1
+        else:
+            book.refused(
+                message, problem=f"target {message.target + 1} did not take it at attempt {message.attempts + 1}"
+            )
+            failed += 1
+    return done, failed
+
+
+def _send(notifier: object, message: Message, *, sender: str) -> bool:
+    import apprise
+
+    assert isinstance(notifier, apprise.Apprise)
+    kind = {"info": apprise.NotifyType.INFO, "warning": apprise.NotifyType.WARNING}.get(
+        message.severity, apprise.NotifyType.FAILURE
+    )
+    try:
+        return bool(
+            notifier.notify(
+                title=f"{sender}: {message.title}", body=message.body, notify_type=kind, timeout=_SEND_SECONDS
+            )
+        )
+    except Exception:  # a hundred plugins with a hundred kinds of errors; the message stays queued
+        return False
