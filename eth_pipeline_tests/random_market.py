@@ -15,6 +15,8 @@ from eth_pipeline.contracts.tables import (
     KLINES,
     MARK_KLINES,
     OPEN_INTEREST,
+    POSITIONING,
+    PREMIUM_KLINES,
     SPOT_KLINES,
     TableContract,
 )
@@ -30,8 +32,8 @@ STEPS = {"15m": timedelta(minutes=15), "1h": timedelta(hours=1)}
 def random_market(
     *, hours: int, seed: int = 7, base_interval: str = "1h", symbols: tuple[str, ...] = (MAIN, *CROSS)
 ) -> FeatureSources:
-    """Complete history of `hours` from 2024-01-01: perpetual, spot and mark bars, funding, open interest."""
-    rng = np.random.default_rng(seed)
+    """Complete history of `hours` from 2024-01-01, every table of `FeatureSources`."""
+    rng, later_rng = np.random.default_rng(seed), np.random.default_rng([seed, 1])
     step = STEPS[base_interval]
     bars = hours * (timedelta(hours=1) // step)
     common = rng.standard_t(4, bars) * 0.004
@@ -41,6 +43,8 @@ def random_market(
         "mark_klines": [],
         "funding_rates": [],
         "open_interest": [],
+        "premium_klines": [],
+        "positioning": [],
     }
     for symbol in symbols:
         log_price = np.log(PRICES[symbol]) + np.cumsum(0.7 * common + 0.004 * rng.standard_t(4, bars)) * 0.5
@@ -51,6 +55,8 @@ def random_market(
         tables["mark_klines"].append(_bars(rng, symbol, mark, step, base_interval, MARK_KLINES))
         tables["funding_rates"].append(_funding(rng, symbol, hours))
         tables["open_interest"].append(_open_interest(rng, symbol, hours))
+        tables["premium_klines"].append(_premium(later_rng, symbol, bars, step, base_interval))
+        tables["positioning"].append(_positioning(later_rng, symbol, hours))
     return FeatureSources(**{name: pl.concat(frames) for name, frames in tables.items()})
 
 
@@ -118,3 +124,43 @@ def _open_interest(rng: np.random.Generator, symbol: str, hours: int) -> pl.Data
         pl.lit("simulated").alias("provenance"),
     )
     return OPEN_INTEREST.conform(frame.select(list(OPEN_INTEREST.schema)))
+
+
+def _premium(rng: np.random.Generator, symbol: str, bars: int, step: timedelta, interval: str) -> pl.DataFrame:
+    close = 3e-4 * np.tanh(np.cumsum(rng.normal(0, 0.1, bars)) * 0.1) + rng.normal(0, 1e-4, bars)
+    open_ = np.concatenate([[close[0]], close[:-1]])
+    frame = pl.DataFrame(
+        {
+            "open_time": pl.Series([BEGIN + i * step for i in range(bars)], dtype=INSTANT),
+            "open": open_,
+            "high": np.maximum(open_, close) + np.abs(rng.normal(0, 1e-4, bars)),
+            "low": np.minimum(open_, close) - np.abs(rng.normal(0, 1e-4, bars)),
+            "close": close,
+        }
+    ).with_columns(
+        pl.lit(symbol).alias("symbol"),
+        pl.lit(interval).alias("interval"),
+        (pl.col("open_time") + step).alias("close_time"),
+        (pl.col("open_time") + step).alias("available_at"),
+        pl.lit("archive").alias("source"),
+        pl.lit("simulated").alias("provenance"),
+    )
+    return PREMIUM_KLINES.conform(frame.select(list(PREMIUM_KLINES.schema)))
+
+
+def _positioning(rng: np.random.Generator, symbol: str, hours: int) -> pl.DataFrame:
+    times = [BEGIN + timedelta(hours=h) for h in range(hours + 1)]
+    ratios = ("top_account_ratio", "top_position_ratio", "account_ratio")
+    frame = pl.DataFrame(
+        {
+            "period_end": pl.Series(times, dtype=INSTANT),
+            **{name: np.exp(0.3 + 0.2 * np.sin(np.cumsum(rng.normal(0, 0.05, len(times))))) for name in ratios},
+            "taker_ratio": rng.lognormal(0, 0.3, len(times)),
+        }
+    ).with_columns(
+        pl.lit(symbol).alias("symbol"),
+        (pl.col("period_end") + timedelta(minutes=5)).alias("available_at"),
+        pl.lit("archive").alias("source"),
+        pl.lit("simulated").alias("provenance"),
+    )
+    return POSITIONING.conform(frame.select(list(POSITIONING.schema)))

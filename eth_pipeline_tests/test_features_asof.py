@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from eth_pipeline.contracts.tables import INSTANT
-from eth_pipeline.features.asof import asof_join
+from eth_pipeline.features.asof import asof_join, in_order_known
 
 BEGIN = datetime(2024, 5, 1, tzinfo=UTC)
 
@@ -83,3 +83,11 @@ def test_it_agrees_with_a_search_through_all_rows(rows: list[tuple[int, int]], m
         fresh = newest is not None and now - newest[0] <= max_age_hours
         expected.append(newest[2] if newest is not None and fresh else None)
     assert joined(at, table, max_age_hours=max_age_hours) == expected
+
+
+def test_rows_in_order_are_taken_as_they_are() -> None:
+    """Sorting complete history again took a third of the time of all features."""
+    times = pl.Series([hour(1), hour(2), hour(3)], dtype=INSTANT)
+    rows = pl.DataFrame({"available_at": times, "period_end": times})
+    assert in_order_known(rows, "period_end") is rows
+    assert in_order_known(rows.reverse(), "period_end").equals(rows)

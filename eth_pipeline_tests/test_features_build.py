@@ -9,11 +9,12 @@ import polars as pl
 import pytest
 from polars.testing import assert_frame_equal
 
-from eth_pipeline.errors import ProvenanceMismatch, SettingsInvalid
+from eth_pipeline.errors import ContractViolation, ProvenanceMismatch, SettingsInvalid
 from eth_pipeline.features.bars import aggregate
 from eth_pipeline.features.build import (
     DEFINITION_VERSION,
     LOOKBACK,
+    available_feature_names,
     build_features,
     feature_names,
     feature_specs,
@@ -59,6 +60,8 @@ def ragged() -> FeatureSources:
         spot_klines=torn(market.spot_klines, "close_time", 30 * HOUR),
         funding_rates=torn(market.funding_rates, "funding_time", timedelta(minutes=40)),
         open_interest=torn(market.open_interest, "period_end", 4 * HOUR),
+        premium_klines=torn(market.premium_klines, "close_time", 3 * HOUR),
+        positioning=torn(market.positioning, "period_end", 2 * HOUR),
     )
 
 
@@ -138,16 +141,19 @@ def test_no_feature_knows_dollars_or_coins() -> None:
     factors |= dict.fromkeys(("volume", "taker_buy_volume", "open_interest"), coins)
     factors |= dict.fromkeys(("quote_volume", "taker_buy_quote_volume", "open_interest_value"), price * coins)
 
-    def scaled(frame: pl.DataFrame) -> pl.DataFrame:
+    def scaled(name: str) -> pl.DataFrame:
+        frame = getattr(market, name)
+        if name == "premium_klines":  # its prices are shares of the index
+            return frame
         return frame.with_columns(pl.col(n) * factor for n, factor in factors.items() if n in frame.columns)
 
     market = ragged()
-    other = build(FeatureSources(**{f.name: scaled(getattr(market, f.name)) for f in fields(market)}))
+    other = build(FeatureSources(**{f.name: scaled(f.name) for f in fields(market)}))
     assert worst(other, ragged_features(), relative=1e-5, absolute=2e-7) == []
 
 
 def _is_taker(name: str) -> bool:
-    return ("taker" in name or "trade" in name) and not name.startswith("spot_")
+    return ("taker" in name or "trade" in name) and not name.startswith(("spot_", "positioning_"))
 
 
 @pytest.mark.parametrize(
@@ -155,8 +161,10 @@ def _is_taker(name: str) -> bool:
     [
         ("mark_klines", lambda name: name.startswith("mark_")),
         ("spot_klines", lambda name: "spot_" in name or name.startswith("mark_basis")),
-        ("funding_rates", lambda name: "funding" in name),
+        ("funding_rates", lambda name: "funding" in name),  # the window of the premium begins at a settlement
         ("open_interest", lambda name: name.startswith("oi_")),
+        ("premium_klines", lambda name: name.startswith("premium")),
+        ("positioning", lambda name: name.startswith("positioning_")),
         ("taker", lambda name: _is_taker(name) or name == "spot_minus_taker_imbalance_24h"),
         ("SOLUSDT", lambda name: name.startswith("sol_")),
     ],
@@ -222,7 +230,8 @@ def test_quarter_hour_bars_give_the_features_of_their_hourly_bars() -> None:
         )
         return whole.select([name for name in columns if name in whole.columns])
 
-    larger = replace(market, **{n: hourly(getattr(market, n)) for n in ("klines", "mark_klines", "spot_klines")})
+    bars = ("klines", "mark_klines", "spot_klines", "premium_klines")
+    larger = replace(market, **{n: hourly(getattr(market, n)) for n in bars})
     left, right = build(market, base_interval="15m", start=hour(810)), build(larger, start=hour(810))
     assert_frame_equal(left, right, check_exact=True)
 
@@ -252,7 +261,7 @@ def test_every_family_of_the_issue_is_there_and_described() -> None:
     assert len(specs) >= 150
     assert {spec.family for spec in specs} == {
         *("momentum", "trend", "oscillators", "volatility", "volume", "order_flow", "candles", "seasonality"),
-        *("funding", "open_interest", "basis", "timeframes", "cross"),
+        *("funding", "open_interest", "basis", "premium", "positioning", "timeframes", "cross"),
     }
     assert all(spec.unit and spec.description.endswith(".") for spec in specs)
     assert len(set(NAMES)) == len(NAMES)
@@ -269,6 +278,32 @@ def test_no_feature_is_infinite_when_prices_and_volumes_stand_still() -> None:
     rows = build(replace(market, klines=flat))
     assert rows.select(pl.col(NAMES).is_infinite().any() | pl.col(NAMES).is_nan().any()).row(0).count(True) == 0
     assert rows["volume_ratio_24h"].null_count() == rows.height
+
+
+def test_model_inputs_leave_out_what_the_history_does_not_have() -> None:
+    """Recorded history has no premium; 22 columns of nulls would trip the coverage gate of every promotion."""
+    market = random_market(hours=840)
+    rows = build(replace(market, premium_klines=market.premium_klines.clear()), start=hour(810))
+    names = available_feature_names(rows, symbol=MAIN, cross_symbols=CROSS, min_coverage=0.8)
+    assert names == tuple(name for name in NAMES if not name.startswith("premium"))
+
+
+def test_a_feature_is_an_input_from_exactly_the_asked_share_on() -> None:
+    rows = build(random_market(hours=840), start=hour(830))
+    early = pl.int_range(pl.len()) < 3
+    rows = rows.with_columns(pl.when(~early).then(pl.col("rsi_14h")).alias("rsi_14h"))
+    assert rows.height == 10
+
+    def chosen(share: float) -> tuple[str, ...]:
+        return available_feature_names(rows, symbol=MAIN, cross_symbols=CROSS, min_coverage=share)
+
+    assert chosen(0.7) == NAMES
+    assert chosen(0.71) == tuple(name for name in NAMES if name != "rsi_14h")
+
+
+def test_no_rows_choose_no_inputs() -> None:
+    with pytest.raises(ContractViolation, match="no feature rows"):
+        available_feature_names(ragged_features().clear(), symbol=MAIN, cross_symbols=CROSS, min_coverage=0.5)
 
 
 def test_a_symbol_cannot_be_its_own_cross_symbol() -> None:

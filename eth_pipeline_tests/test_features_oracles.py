@@ -108,6 +108,16 @@ def seasonal(t: int) -> float:
     return float(np.mean([log_close[t - 24 * day + 5] - log_close[t - 24 * day] for day in range(1, 8)]))
 
 
+def rogers_satchell(t: int) -> float:
+    high, low, body = (np.log(last(x, t, 24) / last(OPEN, t, 24)) for x in (H, L, C))
+    return float(np.sqrt(np.mean(high * (high - body) + low * (low - body))))
+
+
+def garman_klass(t: int) -> float:
+    span, body = np.log(last(H, t, 24) / last(L, t, 24)), np.log(last(C, t, 24) / last(OPEN, t, 24))
+    return float(np.sqrt(np.mean(0.5 * span**2 - (2 * np.log(2) - 1) * body**2)))
+
+
 def true_range(t: int) -> float:
     return float((max(H[t], C[t - 1]) - min(L[t], C[t - 1])) / C[t])
 
@@ -128,6 +138,9 @@ ORACLES = {
     "cci_20h": cci,
     "realised_vol_24h": lambda t: last(R, t, 24).std(ddof=1),
     "parkinson_vol_24h": lambda t: np.sqrt(np.mean(np.log(last(H, t, 24) / last(L, t, 24)) ** 2) / (4 * np.log(2))),
+    "parkinson_vol_168h": lambda t: np.sqrt(np.mean(np.log(last(H, t, 168) / last(L, t, 168)) ** 2) / (4 * np.log(2))),
+    "garman_klass_vol_24h": garman_klass,
+    "rogers_satchell_vol_24h": rogers_satchell,
     "atr_14h": lambda t: np.mean([true_range(t - j) for j in range(14)]),
     "volume_ratio_24h": lambda t: np.log(V[t] / last(V, t, 24).mean()),
     "volume_same_hour_7d": lambda t: np.log(V[t] / np.mean([V[t - 24 * day] for day in range(1, 8)])),

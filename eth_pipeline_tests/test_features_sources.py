@@ -1,6 +1,6 @@
 """Sources: read from the lake as they were written, cut by what was known when."""
 
-from dataclasses import fields
+from dataclasses import fields, replace
 from datetime import timedelta
 from pathlib import Path
 
@@ -52,6 +52,32 @@ def test_an_empty_lake_gives_empty_frames_of_the_right_schema(tmp_path: Path) ->
     assert {field.name: getattr(read, field.name).schema for field in fields(read)} == {
         field.name: pl.Schema(STREAMS[field.name].schema) for field in fields(read)
     }
+
+
+def test_a_lake_without_the_later_tables_gives_them_empty(market: FeatureSources, tmp_path: Path) -> None:
+    """A lake filled before premium and positioning were recorded must still give features."""
+    lake = Lake(str(tmp_path))
+    lake.upsert(STREAMS["klines"], market.klines)
+    read = load_sources(lake, symbols=(MAIN,), base_interval="1h", since=BEGIN, until=None)
+    assert read.klines.height == 48
+    assert read.premium_klines.equals(STREAMS["premium_klines"].empty())
+    assert read.positioning.equals(STREAMS["positioning"].empty())
+    assert read.provenance() == "simulated"
+
+
+def test_a_table_that_a_cut_keeps_whole_is_not_copied(market: FeatureSources) -> None:
+    assert market.since(BEGIN).until(BEGIN + timedelta(hours=49)).klines is market.klines
+
+
+def test_rows_in_any_order_are_cut_alike(market: FeatureSources) -> None:
+    at = BEGIN + timedelta(hours=24)
+    mixed = replace(market, klines=market.klines.sample(fraction=1.0, shuffle=True, seed=5))
+    assert (
+        mixed.since(at)
+        .klines.sort("symbol", "open_time")
+        .equals(market.klines.filter(pl.col("available_at") >= at).sort("symbol", "open_time"))
+    )
+    assert mixed.until(at).klines.height == 2 * 24
 
 
 def test_since_and_until_cut_on_when_a_row_was_known(market: FeatureSources) -> None:

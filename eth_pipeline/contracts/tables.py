@@ -263,6 +263,6 @@ STREAMS: dict[str, TableContract] = {
     for table in (KLINES, MARK_KLINES, SPOT_KLINES, FUNDING_RATES, OPEN_INTEREST, PREMIUM_KLINES, POSITIONING)
 }
 RECORDED_STREAMS = ("premium_klines", "positioning")
-"""Streams that no feature and no decision reads yet: ingested and watched; stale, they change no signal."""
+"""Streams that no decision waits for: features read them where they are; absent or stale, they change no signal."""
 INPUT_STREAMS = tuple(name for name in STREAMS if name not in RECORDED_STREAMS)
-"""Streams that features and the gate read."""
+"""Streams that features must have and the gate reads."""

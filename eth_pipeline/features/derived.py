@@ -39,6 +39,7 @@ def derived_steps(cross_symbols: tuple[str, ...]) -> tuple[tuple[pl.Expr, ...], 
         *[rolling.deviation(c("r"), w).alias(f"vol_{w}h") for w in (20, 24, 168)],
         *[rolling.deviation(c(f"{p}r"), 24).alias(f"{p}vol_24h") for p in prefixes],
         c("r").abs().alias("abs_r"),
+        rolling.zscore(c("log_close") - c("log_close").shift(24), 336).alias("move_zscore_24h"),
     )
     return first, second, third
 

@@ -46,19 +46,19 @@ def _changes() -> list[Feature]:
 
 
 def _relations() -> list[Feature]:
-    def divergence(h: int) -> Feature:
+    def divergence(h: int, move: pl.Expr) -> Feature:
         oi = c("log_open_interest") - c("log_open_interest").shift(h)
         return Feature(
             f"oi_price_divergence_{h}h",
-            rolling.zscore(oi, 336) - rolling.zscore(change("log_close", h), 336),
+            rolling.zscore(oi, 336) - move,
             "deviations",
             f"{h}-hour change of open interest minus {h}-hour return, each against its last 14 days.",
         )
 
     oi_change = c("log_open_interest") - c("log_open_interest").shift(24)
     return [
-        divergence(24),
-        divergence(72),
+        divergence(24, c("move_zscore_24h")),
+        divergence(72, rolling.zscore(change("log_close", 72), 336)),
         Feature(
             "oi_confirmation_24h",
             oi_change * change("log_close", 24).sign(),

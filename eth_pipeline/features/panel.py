@@ -1,6 +1,6 @@
 """The hourly panel: for every full hour, what was known of every source at that hour.
 
-Belongs here: bringing the five source tables of all symbols onto one regular hourly grid. Does not belong:
+Belongs here: bringing the source tables of all symbols onto one regular hourly grid. Does not belong:
 features. One row per hour, hours without a main-symbol bar included (as nulls), so that a window of w rows is
 a window of w hours.
 
@@ -12,16 +12,21 @@ from datetime import timedelta
 
 import polars as pl
 
-from eth_pipeline.features.asof import asof_join
+from eth_pipeline.features.asof import asof_join, in_order_known
 from eth_pipeline.features.bars import INTERVALS, aggregate
 from eth_pipeline.features.sources import FeatureSources
 
 HOUR = timedelta(hours=1)
 MAX_FUNDING_AGE = timedelta(hours=9)
 MAX_OPEN_INTEREST_AGE = timedelta(hours=9)
+MAX_POSITIONING_AGE = timedelta(hours=3)
 LONGEST_FUNDING_INTERVAL_HOURS = 8
 _BAR = ("open", "high", "low", "close", "volume", "quote_volume", "trades", "taker_buy_volume")
+_SPOT_BAR = ("close", "volume", "trades", "taker_buy_volume")
+_PREMIUM_BAR = ("open", "high", "low", "close")
 _CROSS_BAR = ("high", "low", "close", "volume")
+_CROSS_SPOT_BAR = ("close", "volume")
+_RATIOS = ("top_account_ratio", "top_position_ratio", "account_ratio", "taker_ratio")
 _NOW = timedelta(0)
 
 
@@ -37,39 +42,41 @@ def of_symbol(frame: pl.DataFrame, symbol: str) -> pl.DataFrame:
     return frame.filter(pl.col("symbol") == symbol)
 
 
+def hourly_bars(frame: pl.DataFrame, symbol: str, *, base_interval: str) -> pl.DataFrame:
+    """Complete one-hour bars of one symbol."""
+    return aggregate(of_symbol(frame, symbol), interval="1h", base_interval=base_interval)
+
+
 def hourly_panel(
     sources: FeatureSources, *, symbol: str, cross_symbols: tuple[str, ...], base_interval: str
 ) -> pl.DataFrame:
     """One row per hour from the first to the last closed hour of the main symbol.
 
     Returns:
-        decision_time; the main symbol's perpetual bar under its plain names; `spot_*`, `mark_close`,
-        `funding_rate` (per 8 hours), `funding_interval_hours`, `hours_since_funding`, `funding_per_hour`
-        (settled in this hour, per hour covered), `funding_covered_hours`, `open_interest`; and per cross symbol
-        the same with its prefix (`btc_close`, `btc_spot_close`, `btc_funding_rate`). Missing is null.
+        decision_time; the main symbol's perpetual bar under its plain names; `spot_*`, `mark_close`, `premium_*`,
+        `funding_rate` (per 8 hours), `funding_interval_hours`, `hours_since_funding`, `funding_settled` (in this
+        hour), `funding_covered_hours`, `open_interest`, the four ratios of `positioning`; and per cross symbol
+        bars, spot bars and funding with its prefix (`btc_close`, `btc_spot_close`, `btc_funding_rate`). Missing
+        is null.
     """
-    hourly = {
-        name: aggregate(getattr(sources, name), interval="1h", base_interval=base_interval)
-        for name in ("klines", "spot_klines", "mark_klines")
-    }
-    bars = of_symbol(hourly["klines"], symbol)
-    panel = _join_bars(grid(bars, "1h"), bars, {name: name for name in _BAR})
-    spot = {name: f"spot_{name}" for name in ("close", "volume", "trades", "taker_buy_volume")}
-    panel = _join_bars(panel, of_symbol(hourly["spot_klines"], symbol), spot)
-    panel = _join_bars(panel, of_symbol(hourly["mark_klines"], symbol), {"close": "mark_close"})
+
+    def bars(table: pl.DataFrame, of: str) -> pl.DataFrame:
+        return hourly_bars(table, of, base_interval=base_interval)
+
+    main = bars(sources.klines, symbol)
+    panel = _join_bars(grid(main, "1h"), main, "", _BAR)
+    panel = _join_bars(panel, bars(sources.spot_klines, symbol), "spot_", _SPOT_BAR)
+    panel = _join_bars(panel, bars(sources.mark_klines, symbol), "mark_", ("close",))
+    panel = _join_bars(panel, bars(sources.premium_klines, symbol), "premium_", _PREMIUM_BAR)
     panel = _join_funding(panel, of_symbol(sources.funding_rates, symbol), "")
-    panel = asof_join(
-        panel,
-        of_symbol(sources.open_interest, symbol),
-        data_time="period_end",
-        max_age=MAX_OPEN_INTEREST_AGE,
-        columns={"open_interest": "open_interest"},
+    panel = _join_snapshots(
+        panel, of_symbol(sources.open_interest, symbol), ("open_interest",), max_age=MAX_OPEN_INTEREST_AGE
     )
+    panel = _join_snapshots(panel, of_symbol(sources.positioning, symbol), _RATIOS, max_age=MAX_POSITIONING_AGE)
     for cross in cross_symbols:
         p = prefix(cross)
-        panel = _join_bars(panel, of_symbol(hourly["klines"], cross), {name: f"{p}{name}" for name in _CROSS_BAR})
-        spot = {name: f"{p}spot_{name}" for name in ("close", "volume")}
-        panel = _join_bars(panel, of_symbol(hourly["spot_klines"], cross), spot)
+        panel = _join_bars(panel, bars(sources.klines, cross), p, _CROSS_BAR)
+        panel = _join_bars(panel, bars(sources.spot_klines, cross), f"{p}spot_", _CROSS_SPOT_BAR)
         panel = _join_funding(panel, of_symbol(sources.funding_rates, cross), p)
     return panel
 
@@ -82,8 +89,16 @@ def grid(bars: pl.DataFrame, interval: str) -> pl.DataFrame:
     return bars.select(closes.alias("decision_time"))
 
 
-def _join_bars(panel: pl.DataFrame, bars: pl.DataFrame, columns: dict[str, str]) -> pl.DataFrame:
-    return asof_join(panel, bars, data_time="close_time", max_age=_NOW, columns=columns)
+def _join_bars(panel: pl.DataFrame, bars: pl.DataFrame, p: str, columns: tuple[str, ...]) -> pl.DataFrame:
+    named = {name: f"{p}{name}" for name in columns}
+    return asof_join(panel, bars, data_time="close_time", max_age=_NOW, columns=named)
+
+
+def _join_snapshots(
+    panel: pl.DataFrame, snapshots: pl.DataFrame, columns: tuple[str, ...], *, max_age: timedelta
+) -> pl.DataFrame:
+    named = {name: name for name in columns}
+    return asof_join(panel, snapshots, data_time="period_end", max_age=max_age, columns=named)
 
 
 def _join_funding(panel: pl.DataFrame, settlements: pl.DataFrame, p: str) -> pl.DataFrame:
@@ -100,7 +115,9 @@ def _join_funding(panel: pl.DataFrame, settlements: pl.DataFrame, p: str) -> pl.
         },
     )
     by_hour = events.filter(pl.col("known_hour") - pl.col("funding_time") <= HOUR)
-    by_hour = by_hour.group_by("known_hour").agg(pl.col("funding_rate").sum(), pl.col("covered_hours").sum())
+    by_hour = by_hour.group_by("known_hour", maintain_order=True).agg(
+        pl.col("funding_rate").sum(), pl.col("covered_hours").sum()
+    )
     panel = asof_join(
         panel,
         by_hour.with_columns(pl.col("known_hour").alias("available_at")),
@@ -121,14 +138,10 @@ def _settlements(settlements: pl.DataFrame) -> pl.DataFrame:
     """
     spacing = (pl.col("funding_time").diff().dt.total_minutes() / 60).round()
     hours = pl.when(spacing.is_between(1, LONGEST_FUNDING_INTERVAL_HOURS)).then(spacing)
-    return (
-        settlements.select("available_at", "funding_time", pl.col("funding_rate").fill_nan(None))
-        .drop_nulls()
-        .sort("available_at", "funding_time")
-        .filter(pl.col("funding_time") >= pl.col("funding_time").cum_max())
-        .with_columns(hours.fill_null(float(LONGEST_FUNDING_INTERVAL_HOURS)).alias("covered_hours"))
-        .with_columns(
-            (pl.col("funding_rate") * 8 / pl.col("covered_hours")).alias("rate_8h"),
-            pl.col("available_at").dt.offset_by("-1us").dt.truncate("1h").dt.offset_by("1h").alias("known_hour"),
-        )
+    covered = hours.fill_null(float(LONGEST_FUNDING_INTERVAL_HOURS))
+    rows = settlements.select("available_at", "funding_time", pl.col("funding_rate").fill_nan(None)).drop_nulls()
+    return in_order_known(rows, "funding_time").with_columns(
+        covered.alias("covered_hours"),
+        (pl.col("funding_rate") * 8 / covered).alias("rate_8h"),
+        pl.col("available_at").dt.offset_by("-1us").dt.truncate("1h").dt.offset_by("1h").alias("known_hour"),
     )

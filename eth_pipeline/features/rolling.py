@@ -23,6 +23,8 @@ Floats = NDArray[np.float64]
 PRESENT_SHARE = 0.8
 SMALLEST_DEVIATION = 1e-6
 _SMALLEST_VARIANCE = 1e-14
+_ROWS_AT_ONCE = 4096
+"""Up to here six series together stay in the processor's cache, and one call for all is the faster way."""
 
 
 def needed(window_hours: int) -> int:
@@ -66,7 +68,10 @@ def zscore(expr: pl.Expr, window_hours: int) -> pl.Expr:
 
 def rank_share(expr: pl.Expr, window_hours: int) -> pl.Expr:
     """Rank of the newest value among the present ones of the window, 0 (lowest) to 1 (highest), ties halved."""
-    return expr.map_batches(partial(_rank_share, window_hours=window_hours), return_dtype=pl.Float64)
+    present = max(2, needed(window_hours))
+    rank = expr.rolling_rank(window_hours, method="average", min_samples=present)
+    others = expr.is_not_null().cast(pl.Float64).rolling_sum(window_hours, min_samples=1) - 1
+    return (rank - 1) / others
 
 
 def absolute_deviation(expr: pl.Expr, window_hours: int) -> pl.Expr:
@@ -115,15 +120,6 @@ def _exponential_mean(series: pl.Series, *, span_hours: int) -> pl.Series:
     return _series(series.name, weighted, weight, where=weight >= PRESENT_SHARE * full)
 
 
-def _rank_share(series: pl.Series, *, window_hours: int) -> pl.Series:
-    values = series.to_numpy()
-    windows = _windows(values, window_hours)
-    newest = values[:, None]
-    below = (windows < newest).sum(axis=1) + 0.5 * ((windows == newest).sum(axis=1) - 1)
-    others = (~np.isnan(windows)).sum(axis=1) - 1
-    return _series(series.name, below, others, where=~np.isnan(values) & (others + 1 >= max(2, needed(window_hours))))
-
-
 def _absolute_deviation(series: pl.Series, *, window_hours: int) -> pl.Series:
     windows = _windows(series.to_numpy(), window_hours)
     present = ~np.isnan(windows)
@@ -137,7 +133,11 @@ def _comoment(pair: Sequence[pl.Series], *, window_hours: int, slope: bool) -> p
     left, right = (series.to_numpy() for series in pair)
     both = ~np.isnan(left) & ~np.isnan(right)
     x, y = np.where(both, left, 0.0), np.where(both, right, 0.0)
-    count, sx, sy, sxy, sxx, syy = _window_sum(np.stack([both, x, y, x * y, x * x, y * y]), window_hours)
+    moments = np.stack([both, x, y, x * y, x * x, y * y])
+    if len(x) <= _ROWS_AT_ONCE:
+        count, sx, sy, sxy, sxx, syy = _window_sum(moments, window_hours)
+    else:
+        count, sx, sy, sxy, sxx, syy = (_window_sum(moment, window_hours) for moment in moments)
     hours = np.maximum(count, 1)
     covariance, x_variance, y_variance = (
         moment / hours - first * second / hours**2
@@ -171,35 +171,28 @@ def _windows(values: Floats, window_hours: int) -> Floats:
 
 def _decaying_sum(values: Floats, *, decay: float, length: int) -> Floats:
     """Sum of decay**j * values[t - j] for j < length (a power of two), by doubling: log2(length) passes."""
-    total, reach = values, 1
+    total, reach = values.copy(), 1
     while reach < length:
-        total = total + decay**reach * _shifted(total, reach)
+        total[reach:] += decay**reach * total[:-reach]
         reach *= 2
     return total
 
 
 def _window_sum(values: Floats, window_hours: int) -> Floats:
-    """Sum of values[..., t - j] for j < window, by doubling.
+    """Sum of values[..., t - j] for j < window, by doubling between two buffers.
 
     Unlike a running sum it carries nothing from row to row, so a value is bit for bit the same wherever the
     history begins.
     """
+    rows = values.shape[-1]
     total, covered = np.zeros_like(values), 0
-    block, size = values, 1
+    block, longer, size = values.copy(), np.empty_like(values), 1
     while True:
         if window_hours & size:
-            total = total + _shifted(block, covered)
+            total[..., covered:] += block[..., : max(0, rows - covered)]
             covered += size
         if covered == window_hours:
             return total
-        block = block + _shifted(block, size)
-        size *= 2
-
-
-def _shifted(values: Floats, rows: int) -> Floats:
-    """`values` moved `rows` later along the last axis, zeros before."""
-    if not rows:
-        return values
-    older = np.zeros_like(values)
-    older[..., rows:] = values[..., :-rows]
-    return older
+        longer[..., :size] = block[..., :size]
+        np.add(block[..., size:], block[..., :-size], out=longer[..., size:])
+        block, longer, size = longer, block, 2 * size

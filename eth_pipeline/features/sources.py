@@ -1,10 +1,12 @@
-"""The five source tables as features read them, and how they are cut by what was known when.
+"""The source tables as features read them, and how they are cut by what was known when.
 
 Belongs here: loading from the lake, truncation on `available_at`. Does not belong: computing anything.
 """
 
-from dataclasses import dataclass, fields
+from collections.abc import Callable
+from dataclasses import dataclass, field, fields
 from datetime import datetime
+from typing import Any
 
 import polars as pl
 
@@ -13,6 +15,8 @@ from eth_pipeline.contracts.tables import (
     KLINES,
     MARK_KLINES,
     OPEN_INTEREST,
+    POSITIONING,
+    PREMIUM_KLINES,
     SPOT_KLINES,
     TableContract,
 )
@@ -24,7 +28,8 @@ from eth_pipeline.lake import Lake
 class FeatureSources:
     """One frame per source table, all symbols together, in the schema of its contract.
 
-    A source that does not exist is an empty frame; its features are null.
+    A source that does not exist is an empty frame; its features are null. The last two are absent from much of the
+    recorded history, so they may be left out.
     """
 
     klines: pl.DataFrame
@@ -32,14 +37,16 @@ class FeatureSources:
     spot_klines: pl.DataFrame
     funding_rates: pl.DataFrame
     open_interest: pl.DataFrame
+    premium_klines: pl.DataFrame = field(default_factory=PREMIUM_KLINES.empty)
+    positioning: pl.DataFrame = field(default_factory=POSITIONING.empty)
 
     def since(self, instant: datetime) -> "FeatureSources":
         """Only rows known at `instant` or later."""
-        return self._filtered(pl.col("available_at") >= instant)
+        return self._where(lambda known: known >= instant)
 
     def until(self, instant: datetime) -> "FeatureSources":
         """Only rows known at or before `instant`: the world as it was then."""
-        return self._filtered(pl.col("available_at") <= instant)
+        return self._where(lambda known: known <= instant)
 
     def provenance(self) -> str:
         """The one origin of all rows; `binance` for no rows at all.
@@ -47,7 +54,7 @@ class FeatureSources:
         Raises:
             ProvenanceMismatch: rows of several origins are mixed.
         """
-        origins = sorted({origin for f in fields(self) for origin in getattr(self, f.name)["provenance"].unique()})
+        origins = sorted({origin for f in fields(self) for origin in _origins(getattr(self, f.name)["provenance"])})
         if len(origins) > 1:
             raise ProvenanceMismatch(
                 f"Feature sources mix rows of {', '.join(origins)}. Features of mixed origin belong to no market; "
@@ -55,8 +62,22 @@ class FeatureSources:
             )
         return origins[0] if origins else "binance"
 
-    def _filtered(self, condition: pl.Expr) -> "FeatureSources":
-        return FeatureSources(**{f.name: getattr(self, f.name).filter(condition) for f in fields(self)})
+    def _where(self, keeps: Callable[[Any], Any]) -> "FeatureSources":
+        """Rows whose `available_at` the comparison keeps; a table it keeps whole is not copied."""
+
+        def cut(frame: pl.DataFrame) -> pl.DataFrame:
+            known = frame["available_at"]
+            whole = not frame.height or (keeps(known.min()) and keeps(known.max()))
+            return frame if whole else frame.filter(keeps(pl.col("available_at")))
+
+        return FeatureSources(**{f.name: cut(getattr(self, f.name)) for f in fields(self)})
+
+
+def _origins(provenance: pl.Series) -> list[str]:
+    """The distinct values; comparing with the first is ten times faster than looking for distinct ones."""
+    if provenance.len() and (provenance == provenance[0]).all(ignore_nulls=False):
+        return [str(provenance[0])]
+    return provenance.unique().to_list()
 
 
 def load_sources(
@@ -88,4 +109,6 @@ def load_sources(
         spot_klines=read(SPOT_KLINES),
         funding_rates=read(FUNDING_RATES),
         open_interest=read(OPEN_INTEREST),
+        premium_klines=read(PREMIUM_KLINES),
+        positioning=read(POSITIONING),
     )

@@ -5,6 +5,8 @@ grid of their own; a bar that was not known at its close stays missing, and so d
 row of that grid reaches an hour by an as-of join, and counts only until the next bar should have closed.
 """
 
+from functools import cache
+
 import polars as pl
 
 from eth_pipeline.features import rolling
@@ -16,6 +18,7 @@ from eth_pipeline.features.panel import HOUR, grid
 
 c = pl.col
 TIMEFRAMES = ("4h", "8h", "24h")
+_BAR_TIMES = ("symbol", "open_time", "close_time", "available_at")
 _PRICES = {name: name for name in ("open", "high", "low", "close", "volume")}
 
 
@@ -33,6 +36,7 @@ def family() -> Family:
 
 def join_timeframes(panel: pl.DataFrame, hourly_bars: pl.DataFrame) -> pl.DataFrame:
     """Add `tf4h_*`, `tf8h_*` and `tf24h_*` to the panel, from complete hourly bars of the main symbol."""
+    hourly_bars = hourly_bars.select(*_BAR_TIMES, *_PRICES)
     for interval in TIMEFRAMES:
         bars = aggregate(hourly_bars, interval=interval, base_interval="1h")
         on_grid = asof_join(grid(bars, interval), bars, data_time="close_time", max_age=HOUR * 0, columns=_PRICES)
@@ -60,6 +64,7 @@ def _computed(bars: pl.DataFrame) -> pl.DataFrame:
     return rows.filter(c("close").is_not_null())
 
 
+@cache
 def _definitions() -> tuple[Feature, ...]:
     low, high = rolling.lowest(c("low"), 14), rolling.highest(c("high"), 14)
     return (

@@ -18,7 +18,7 @@ def family() -> Family:
     """All features of this family."""
     shared = (
         *[rolling.deviation(c("r"), w).alias(f"realised_{w}h") for w in (6, 72, 336, 720)],
-        parkinson(c("log_range"), 24).alias("parkinson_24h"),
+        *[parkinson(c("log_range"), w).alias(f"parkinson_{w}h") for w in (24, 168)],
         (c("r") * c("r")).alias("r_squared"),
     )
     return Family("volatility", (*_levels(), *_ratios(), *_shape()), shared)
@@ -36,15 +36,31 @@ def _levels() -> list[Feature]:
         Feature(f"realised_vol_{w}h", c(name), "log return per hour", f"Deviation of one-hour returns over {w} hours.")
         for w, name in columns.items()
     ]
+    high, low = (c("high") / c("open")).log(), (c("low") / c("open")).log()
+    rogers_satchell = high * (high - c("body")) + low * (low - c("body"))
     garman_klass = 0.5 * c("log_range") ** 2 - (2 * math.log(2) - 1) * c("body") ** 2
     return [
         *found,
-        Feature("parkinson_vol_24h", c("parkinson_24h"), "log return per hour", "Parkinson volatility over 24 hours."),
+        *[
+            Feature(
+                f"parkinson_vol_{w}h",
+                c(f"parkinson_{w}h"),
+                "log return per hour",
+                f"Parkinson volatility over {w} hours.",
+            )
+            for w in (24, 168)
+        ],
         Feature(
             "garman_klass_vol_24h",
             rolling.mean(garman_klass, 24).clip(lower_bound=0).sqrt(),
             "log return per hour",
             "Volatility from open, high, low and close over 24 hours (Garman and Klass 1980).",
+        ),
+        Feature(
+            "rogers_satchell_vol_24h",
+            rolling.mean(rogers_satchell, 24).clip(lower_bound=0).sqrt(),
+            "log return per hour",
+            "Volatility from open, high, low and close over 24 hours, whatever the trend (Rogers and Satchell 1991).",
         ),
         Feature("range_1h", c("log_range"), "log ratio", "High over low of the newest hour."),
         Feature("atr_5h", rolling.mean(c("true_range"), 5), "share", "Mean true range over close, 5 hours."),
@@ -71,6 +87,9 @@ def _ratios() -> list[Feature]:
             c("parkinson_24h"),
             c("vol_24h"),
             "Range volatility over close-to-close volatility, 24 hours: high when moves are taken back.",
+        ),
+        ratio(
+            "range_vol_ratio_24_168h", c("parkinson_24h"), c("parkinson_168h"), "24-hour over 7-day range volatility."
         ),
         ratio("range_expansion_20h", c("log_range"), rolling.mean(c("log_range"), 20), "Newest range over its mean."),
     ]
