@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 import numpy as np
 import pytest
 
-from eth_pipeline.errors import SettingsInvalid
+from eth_pipeline.errors import ContractViolation, SettingsInvalid
 from eth_pipeline.models.boosting import Boosting
 from eth_pipeline.models.dataset import HorizonTarget, TrainingSet
 from eth_pipeline.models.vintage import Vintage, score_vintage, train_vintage, windows
@@ -87,6 +87,22 @@ def test_the_newest_month_needs_no_outcomes_of_its_own(data: TrainingSet) -> Non
     """The vintage of the current month is trained before any of its hours is over."""
     end = cutoff_of(data, 5_999) + timedelta(days=10)
     assert train_vintage(data, Boosting(QUICK), cutoff=end, settings=SMALL).rows[5] > 5_000
+
+
+def test_a_vintage_picks_its_inputs_by_name_whatever_else_the_features_hold(
+    data: TrainingSet, vintage: Vintage
+) -> None:
+    """Features may be added, and their order may change, after a vintage was trained."""
+    order = np.random.default_rng(3).permutation(len(data.feature_names))
+    wider = replace(
+        data,
+        features=np.column_stack([np.ones(len(data.features), np.float32), data.features[:, order]]),
+        feature_names=("new", *(data.feature_names[n] for n in order)),
+    )
+    rows = np.arange(3_700, 3_800)
+    assert score_vintage(vintage, wider, rows=rows).equals(score_vintage(vintage, data, rows=rows))
+    with pytest.raises(ContractViolation, match="no such columns"):
+        score_vintage(vintage, replace(wider, feature_names=("a", *wider.feature_names[1:-1], "z")), rows=rows)
 
 
 def test_windows_lie_on_the_hours_and_holes_are_missing(data: TrainingSet) -> None:

@@ -9,14 +9,14 @@ else but the rounds and two calibration constants. It carries no out-of-fold rep
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Any
 
 import numpy as np
 import polars as pl
 
-from eth_pipeline.errors import SettingsInvalid
+from eth_pipeline.errors import ContractViolation, SettingsInvalid
 from eth_pipeline.models.calibration import Calibration, fit_calibration
 from eth_pipeline.models.candidate import TrainedHorizon
 from eth_pipeline.models.dataset import Floats, Rows, TrainingSet
@@ -128,7 +128,7 @@ def score_vintage(vintage: Vintage, data: TrainingSet, *, rows: Rows) -> pl.Data
 
     Args:
         vintage: whose cutoff is at or before every row.
-        data: features up to the rows; targets are not read.
+        data: features up to the rows, at least the vintage's inputs, in any order; targets are not read.
         rows: which rows of `data` to forecast.
 
     Returns:
@@ -137,6 +137,7 @@ def score_vintage(vintage: Vintage, data: TrainingSet, *, rows: Rows) -> pl.Data
 
     Raises:
         SettingsInvalid: a row lies before the cutoff: its outcome may have taught the vintage.
+        ContractViolation: an input of the vintage is missing.
     """
     cutoff = np.datetime64(vintage.cutoff.astimezone(UTC).replace(tzinfo=None), "us")
     if len(rows) and data.decision_time[rows].min() < cutoff:
@@ -144,7 +145,7 @@ def score_vintage(vintage: Vintage, data: TrainingSet, *, rows: Rows) -> pl.Data
             f"The vintage of {vintage.cutoff:%Y-%m-%d} was asked about {data.decision_time[rows].min()}, before its "
             "cutoff. Ask the vintage of that month."
         )
-    features = windows(data, rows, window_hours=vintage.window_hours)
+    features = windows(_inputs(data, vintage), rows, window_hours=vintage.window_hours)
     frames = []
     for model in vintage.models:
         raw = _answers(model, features)
@@ -196,6 +197,19 @@ def _fold(data: TrainingSet, horizon: int, cutoff: np.datetime64, settings: Trai
     if not len(train) or not len(validation):
         raise SettingsInvalid(f"No labelled hour ends before {cutoff}. Materialize labels, or ask for a later month.")
     return Fold(0, cutoff, train, validation, _NO_ROWS)
+
+
+def _inputs(data: TrainingSet, vintage: Vintage) -> TrainingSet:
+    """`data` with exactly the vintage's inputs, in its order."""
+    if data.feature_names == vintage.feature_names:
+        return data
+    if missing := [name for name in vintage.feature_names if name not in data.feature_names]:
+        raise ContractViolation(
+            f"The vintage of {vintage.cutoff:%Y-%m-%d} reads {missing[:5]}, and the features have no such columns. "
+            "Train it again on the running feature code."
+        )
+    columns = [data.feature_names.index(name) for name in vintage.feature_names]
+    return replace(data, features=data.features[:, columns], feature_names=vintage.feature_names)
 
 
 def _answers(model: TrainedHorizon, features: Any) -> Floats:

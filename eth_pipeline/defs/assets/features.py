@@ -10,7 +10,7 @@ from datetime import datetime, timedelta
 import dagster as dg
 import polars as pl
 
-from eth_pipeline.contracts.tables import INPUT_STREAMS
+from eth_pipeline.contracts.tables import STREAMS
 from eth_pipeline.defs.presentation import OWNERS, column_schema, figures
 from eth_pipeline.defs.resources import Pipeline
 from eth_pipeline.features.build import LOOKBACK, build_features, features_contract
@@ -33,11 +33,11 @@ class FeaturesConfig(dg.Config):
 
 @dg.asset(
     group_name=GROUP,
-    deps=list(INPUT_STREAMS),
+    deps=list(STREAMS),
     description="One row is everything a model may know of one full hour, from rows available at that hour.",
     kinds={"polars", "deltalake"},
     owners=OWNERS,
-    code_version="1",
+    code_version="2",
     metadata=column_schema(features_contract(symbol=_SETTINGS.symbol, cross_symbols=_SETTINGS.cross_symbols)),
 )
 def features(context: dg.AssetExecutionContext, config: FeaturesConfig, pipeline: Pipeline) -> dg.MaterializeResult:

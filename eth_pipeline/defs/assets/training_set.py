@@ -4,13 +4,15 @@ Belongs here: pinning versions and choosing inputs. Does not belong: training, a
 """
 
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 
 import dagster as dg
+import polars as pl
 
 from eth_pipeline.contracts.clock import iso
 from eth_pipeline.defs.resources import Pipeline
-from eth_pipeline.features.build import feature_names, features_contract
+from eth_pipeline.features.build import available_feature_names, features_contract
 from eth_pipeline.labels.direction import labels_contract
 from eth_pipeline.models.dataset import TrainingSet, make_training_set
 from eth_pipeline.registry.mlflow_store import RegistryStore
@@ -27,8 +29,16 @@ class PinnedTrainingSet:
     versions: dict[str, int]
 
 
-def pinned_training_set(pipeline: Pipeline) -> PinnedTrainingSet:
-    """Read the newest versions of features and labels.
+def pinned_training_set(
+    pipeline: Pipeline, *, known_before: datetime | None = None, every_feature: bool = False
+) -> PinnedTrainingSet:
+    """Read the newest versions of features and labels, with the inputs that the history has.
+
+    Inputs are chosen by presence alone, before any target is read: `training.min_feature_coverage`.
+
+    Args:
+        known_before: only rows before this instant choose the inputs; all rows by default.
+        every_feature: take all features, present or not: for asking models that chose before.
 
     Raises:
         dg.Failure: one of the tables does not exist.
@@ -41,10 +51,18 @@ def pinned_training_set(pipeline: Pipeline) -> PinnedTrainingSet:
     versions = {name: version for name, table in tables.items() if (version := lake.version(table)) is not None}
     if len(versions) != len(tables):
         raise dg.Failure(f"Only {sorted(versions)} exist in the lake. Materialize features and labels first.")
+    rows = lake.read(tables["features"], version=versions["features"])
+    choosing = rows if known_before is None else rows.filter(pl.col("decision_time") < known_before)
+    names = available_feature_names(
+        choosing,
+        symbol=settings.symbol,
+        cross_symbols=settings.cross_symbols,
+        min_coverage=0.0 if every_feature else settings.training.min_feature_coverage,
+    )
     data = make_training_set(
-        lake.read(tables["features"], version=versions["features"]),
+        rows,
         lake.read(tables["labels"], version=versions["labels"]),
-        feature_names=feature_names(symbol=settings.symbol, cross_symbols=settings.cross_symbols),
+        feature_names=names,
         horizons_hours=settings.training.horizons_hours,
     )
     return PinnedTrainingSet(data, versions)

@@ -47,9 +47,9 @@ _FEWEST_LABELS = 100
 def model_vintage(context: dg.AssetExecutionContext, pipeline: Pipeline) -> dg.MaterializeResult:
     """Train as of the beginning of the month."""
     settings = pipeline.settings()
-    pinned = pinned_training_set(pipeline)
-    forecaster = forecaster_named(LIGHTGBM, cross_prefixes=tuple(map(prefix, settings.cross_symbols)))
     cutoff = context.partition_time_window.start
+    pinned = pinned_training_set(pipeline, known_before=cutoff)
+    forecaster = forecaster_named(LIGHTGBM, cross_prefixes=tuple(map(prefix, settings.cross_symbols)))
     vintage = train_vintage(pinned.data, forecaster, cutoff=cutoff, settings=settings.training)
     folder = vintage_folder(settings.home, algorithm=LIGHTGBM, cutoff=cutoff)
     save_vintage(
@@ -64,6 +64,7 @@ def model_vintage(context: dg.AssetExecutionContext, pipeline: Pipeline) -> dg.M
         metadata={
             "folder": dg.MetadataValue.path(str(folder)),
             "trained_until": iso(vintage.trained_until),
+            "inputs": len(vintage.feature_names),
             "horizons": markdown_table(("horizon, h", "rows learnt from", "validation AUC (optimistic)"), rows),
             "features_version": pinned.versions["features"],
             "labels_version": pinned.versions["labels"],
@@ -88,7 +89,7 @@ def model_vintage(context: dg.AssetExecutionContext, pipeline: Pipeline) -> dg.M
 def historical_forecasts(context: dg.AssetExecutionContext, pipeline: Pipeline) -> dg.MaterializeResult:
     """Let each month's vintage forecast its month."""
     settings, lake = pipeline.settings(), pipeline.lake()
-    pinned = pinned_training_set(pipeline)
+    pinned = pinned_training_set(pipeline, every_feature=True)
     frames = [
         _month(pinned, settings, start=window.start, end=window.end)
         for window in (MONTHS.time_window_for_partition_key(key) for key in context.partition_keys)
