@@ -9,7 +9,7 @@ threshold. Rounded to nearest, half of the thresholds move up, and a value lying
 way. So thresholds are rounded down here. A missing value goes where the tree learnt to send it; in a split
 on a feature that was never missing in training LightGBM reads it as 0, and so does the export.
 
-Operators: ai.onnx.ml TreeEnsembleRegressor (version 3), Sigmoid, Squeeze.
+Operators: ai.onnx.ml TreeEnsembleRegressor (version 3), Sigmoid, Squeeze; for quantiles Gather, Less, Where, Mul.
 """
 
 from collections.abc import Sequence
@@ -24,6 +24,7 @@ from eth_pipeline.models.forecaster import OnnxModel
 OPSET = 18
 INPUT_NAME = "features"
 OUTPUT_NAME = "probability_up"
+QUANTILES_NAME = "quantiles"
 _ML_OPSET = 3
 _IR_VERSION = 9
 _DUMPED_INFINITY = 1e300
@@ -148,15 +149,80 @@ def export_trees(dumps: Sequence[dict[str, Any]], *, feature_count: int) -> Onnx
     return OnnxModel(_graph(nodes, feature_count), INPUT_NAME, OUTPUT_NAME, OPSET)
 
 
-def _graph(nodes: _Nodes, feature_count: int) -> bytes:
-    from onnx import TensorProto, checker, helper
+def export_quantile_trees(
+    dumps: Sequence[dict[str, Any]], *, feature_count: int, volatility_index: int, volatility_floor: float
+) -> OnnxModel:
+    """Export one dumped quantile booster per level as one ONNX model that answers in log returns.
 
-    trees = helper.make_node(
+    The trees answer in units of recent volatility, which is an input: the graph gathers it, raises it to the floor
+    and multiplies. A missing volatility is below nothing, stays missing and so does the answer.
+
+    Args:
+        dumps: `Booster.dump_model()` of every level, in the order of the levels.
+        feature_count: width of the input.
+        volatility_index: input column that holds the volatility.
+        volatility_floor: smallest volatility multiplied by, a float32 value.
+
+    Returns:
+        float32 [rows, feature_count] in, float32 [rows, levels] out.
+
+    Raises:
+        ParityFailed: the trees use something this export does not know.
+    """
+    from onnx import TensorProto, helper
+
+    nodes = _Nodes()
+    target_of_tree: list[int] = []
+    for target, dump in enumerate(dumps):
+        for tree in dump["tree_info"]:
+            nodes.add_tree(len(target_of_tree), tree["tree_structure"], scale=1.0)
+            target_of_tree.append(target)
+    graph = helper.make_graph(
+        [
+            _ensemble(nodes, output="scaled", target_of_tree=target_of_tree),
+            helper.make_node("Gather", [INPUT_NAME, "volatility_index"], ["volatility"], axis=1),
+            helper.make_node("Less", ["volatility", "floor"], ["is_below"]),
+            helper.make_node("Where", ["is_below", "floor", "volatility"], ["scale"]),
+            helper.make_node("Mul", ["scaled", "scale"], [QUANTILES_NAME]),
+        ],
+        "quantiles_of_log_return",
+        [helper.make_tensor_value_info(INPUT_NAME, TensorProto.FLOAT, [None, feature_count])],
+        [helper.make_tensor_value_info(QUANTILES_NAME, TensorProto.FLOAT, [None, len(dumps)])],
+        initializer=[
+            helper.make_tensor("volatility_index", TensorProto.INT64, [1], [volatility_index]),
+            helper.make_tensor("floor", TensorProto.FLOAT, [1], [volatility_floor]),
+        ],
+    )
+    return OnnxModel(finished(graph), INPUT_NAME, QUANTILES_NAME, OPSET)
+
+
+def _graph(nodes: _Nodes, feature_count: int) -> bytes:
+    from onnx import TensorProto, helper
+
+    graph = helper.make_graph(
+        [
+            _ensemble(nodes, output="logit_column", target_of_tree=[0] * (max(nodes.tree) + 1)),
+            helper.make_node("Squeeze", ["logit_column", "columns"], ["logit"]),
+            helper.make_node("Sigmoid", ["logit"], [OUTPUT_NAME]),
+        ],
+        "probability_of_up",
+        [helper.make_tensor_value_info(INPUT_NAME, TensorProto.FLOAT, [None, feature_count])],
+        [helper.make_tensor_value_info(OUTPUT_NAME, TensorProto.FLOAT, [None])],
+        initializer=[helper.make_tensor("columns", TensorProto.INT64, [1], [1])],
+    )
+    return finished(graph)
+
+
+def _ensemble(nodes: _Nodes, *, output: str, target_of_tree: Sequence[int]) -> Any:
+    """The trees as one node: `features` in, float32 [rows, targets] out, each tree adding to its target."""
+    from onnx import helper
+
+    return helper.make_node(
         "TreeEnsembleRegressor",
         [INPUT_NAME],
-        ["logit_column"],
+        [output],
         domain="ai.onnx.ml",
-        n_targets=1,
+        n_targets=max(target_of_tree) + 1,
         aggregate_function="SUM",
         post_transform="NONE",
         nodes_treeids=nodes.tree,
@@ -169,20 +235,15 @@ def _graph(nodes: _Nodes, feature_count: int) -> bytes:
         nodes_missing_value_tracks_true=nodes.missing_left,
         target_treeids=nodes.leaf_tree,
         target_nodeids=nodes.leaf_node,
-        target_ids=[0] * len(nodes.leaf_node),
+        target_ids=[target_of_tree[tree] for tree in nodes.leaf_tree],
         target_weights=nodes.leaf_weight,
     )
-    graph = helper.make_graph(
-        [
-            trees,
-            helper.make_node("Squeeze", ["logit_column", "columns"], ["logit"]),
-            helper.make_node("Sigmoid", ["logit"], [OUTPUT_NAME]),
-        ],
-        "probability_of_up",
-        [helper.make_tensor_value_info(INPUT_NAME, TensorProto.FLOAT, [None, feature_count])],
-        [helper.make_tensor_value_info(OUTPUT_NAME, TensorProto.FLOAT, [None])],
-        initializer=[helper.make_tensor("columns", TensorProto.INT64, [1], [1])],
-    )
+
+
+def finished(graph: Any) -> bytes:
+    """A checked ONNX file of `graph`, the same bytes for the same graph."""
+    from onnx import checker, helper
+
     opsets = [helper.make_opsetid("", OPSET), helper.make_opsetid("ai.onnx.ml", _ML_OPSET)]
     model = helper.make_model(graph, opset_imports=opsets, ir_version=_IR_VERSION, producer_name="eth_pipeline")
     checker.check_model(model)
