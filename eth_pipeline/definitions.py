@@ -10,11 +10,12 @@ from eth_pipeline.defs.assets.models import model_assets
 from eth_pipeline.defs.assets.operations import lake_maintenance
 from eth_pipeline.defs.assets.registry import production_bundle, promotion_decision
 from eth_pipeline.defs.assets.signals import consensus, forecast, gate_verdict
+from eth_pipeline.defs.assets.sizing import quantile_model, regime_model
 from eth_pipeline.defs.assets.trading import hourly_signal, paper_account, signal_history
 from eth_pipeline.defs.assets.vintages import historical_forecasts, model_vintage
 from eth_pipeline.defs.checks import stream_freshness
 from eth_pipeline.defs.failures import failed_hour_sensor
-from eth_pipeline.defs.jobs import hourly_job, maintenance_job, production_job, training_job
+from eth_pipeline.defs.jobs import full_training_job, hourly_job, maintenance_job, production_job, training_job
 from eth_pipeline.defs.resources import Pipeline
 from eth_pipeline.defs.schedules import hourly_schedule, maintenance_schedule, training_schedule
 from eth_pipeline.defs.sensors import production_alias_sensor
@@ -29,6 +30,8 @@ defs = dg.Definitions(
         features,
         labels,
         *model_assets,
+        quantile_model,
+        regime_model,
         candidate_bundle,
         model_vintage,
         historical_forecasts,
@@ -43,7 +46,7 @@ defs = dg.Definitions(
         lake_maintenance,
     ],
     asset_checks=[stream_freshness],
-    jobs=[hourly_job, training_job, production_job, maintenance_job],
+    jobs=[hourly_job, training_job, full_training_job, production_job, maintenance_job],
     schedules=[hourly_schedule, training_schedule, maintenance_schedule],
     sensors=[production_alias_sensor, failed_hour_sensor],
     resources={"pipeline": Pipeline()},

@@ -21,7 +21,7 @@ GRAPH = defs.resolve_asset_graph()
 REPOSITORY = defs.get_repository_def()
 COMPANIONS = {f"{stream}_newest_bar" for stream in STREAMS}
 DERIVED = ("features", "labels", "consensus", "forecast", "paper_account", "hourly_signal")
-MODELS = {"lightgbm_model", "cross_asset_model", "lstm_model", "tft_model"}
+MODELS = {"lightgbm_model", "cross_asset_model", "lstm_model", "tft_model", "quantile_model", "regime_model"}
 VINTAGES = {"model_vintage", "historical_forecasts"}
 TRAINED_OR_FETCHED = {"labels", *MODELS, *VINTAGES, "candidate_bundle", "promotion_decision", "production_bundle"}
 

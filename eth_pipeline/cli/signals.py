@@ -9,7 +9,7 @@ import polars as pl
 import typer
 
 from eth_pipeline.cli.console import out, print_json, refuse_on_error
-from eth_pipeline.cli.tables import signal_table, signals_table
+from eth_pipeline.cli.tables import lineage_table, signal_table, signals_table
 from eth_pipeline.contracts.clock import parse_instant
 from eth_pipeline.contracts.signal import SIGNALS, SignalRecord, record_from_json
 from eth_pipeline.errors import NeedsHuman
@@ -48,6 +48,26 @@ def show(
             print_json(record.flat())
         else:
             out.print(signal_table(record))
+
+
+@app.command("lineage")
+def show_lineage(
+    hour: Annotated[
+        str, typer.Argument(help="The full hour, for example 2025-06-29T12:00:00Z, or `newest`.")
+    ] = "newest",
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+) -> None:
+    """Walk one hour back to its forecast, features, bars, model, promotion, code and run."""
+    with refuse_on_error():
+        from eth_pipeline.operations.lineage import lineage
+
+        settings = load_settings()
+        record = newest_record(settings) if hour == "newest" else _record_of(settings, hour)
+        steps = lineage(record, lake=Lake(settings.lake_location), settings=settings)
+        if as_json:
+            print_json({step.name: step.facts for step in steps})
+        else:
+            out.print(lineage_table(record, steps))
 
 
 def newest_record(settings: Settings) -> SignalRecord:

@@ -10,6 +10,7 @@ from eth_pipeline.contracts.artifact import PromotionDecision
 from eth_pipeline.contracts.clock import iso
 from eth_pipeline.contracts.signal import SignalRecord
 from eth_pipeline.models.report import Estimate, EvaluationReport
+from eth_pipeline.operations.lineage import LineageStep
 
 
 def signal_table(record: SignalRecord) -> Table:
@@ -131,3 +132,13 @@ def _yes(flag: bool) -> str:
 
 def _list(names: list[str]) -> str:
     return f"; stale: {', '.join(names)}" if names else ""
+
+
+def lineage_table(record: SignalRecord, steps: tuple[LineageStep, ...]) -> Table:
+    """What is behind one signal, from the signal down to the code."""
+    table = Table(title=f"Lineage of {iso(record.decision_time)}", title_justify="left", show_lines=True)
+    table.add_column("step")
+    table.add_column("what identifies it", overflow="fold")
+    for step in steps:
+        table.add_row(step.name, "\n".join(f"{name} {value}" for name, value in step.facts.items()))
+    return table

@@ -9,7 +9,16 @@ import dagster as dg
 from eth_pipeline.contracts.tables import STREAMS
 
 HOURLY_ASSETS = [*STREAMS, "features", "consensus", "forecast", "gate_verdict", "paper_account", "hourly_signal"]
-TRAINING_ASSETS = ["features", "labels", "lightgbm_model", "candidate_bundle", "promotion_decision"]
+TRAINING_ASSETS = [
+    "features",
+    "labels",
+    "lightgbm_model",
+    "quantile_model",
+    "regime_model",
+    "candidate_bundle",
+    "promotion_decision",
+]
+EVERY_MODEL = [*TRAINING_ASSETS, "cross_asset_model", "lstm_model", "tft_model"]
 _NO_RETRIES = {"dagster/max_retries": "0"}  # also where an instance switches run retries on; see `defs.failures`
 
 hourly_job = dg.define_asset_job(
@@ -26,6 +35,15 @@ training_job = dg.define_asset_job(
     executor_def=dg.multiprocess_executor.configured({"max_concurrent": 1, "start_method": {"forkserver": {}}}),
     config={"ops": {"features": {"config": {"rebuild": True}}}},
     description="Rebuild features and labels, train a candidate, decide about it.",
+    tags=_NO_RETRIES,
+)
+
+full_training_job = dg.define_asset_job(
+    "full_training",
+    selection=dg.AssetSelection.assets(*EVERY_MODEL),
+    executor_def=dg.multiprocess_executor.configured({"max_concurrent": 1, "start_method": {"forkserver": {}}}),
+    config={"ops": {"features": {"config": {"rebuild": True}}}},
+    description="As `training`, with the cross-asset model, both networks and the stack over all of them.",
     tags=_NO_RETRIES,
 )
 

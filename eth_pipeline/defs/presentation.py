@@ -76,20 +76,21 @@ def horizon_table(report: EvaluationReport) -> dg.MarkdownMetadataValue:
     """Out-of-sample figures, a column per horizon, beside the volatility-only and the constant baseline."""
     shown: dict[str, list[object]] = {
         "rows": [h.rows for h in report.horizons],
-        "sign AUC": [_interval(h.auc, digits=3) for h in report.horizons],
-        "volatility only": [_interval(h.auc_volatility, digits=3) for h in report.horizons],
+        "sign AUC": [interval(h.auc, digits=3) for h in report.horizons],
+        "volatility only": [interval(h.auc_volatility, digits=3) for h in report.horizons],
         "constant": [0.5 for _ in report.horizons],
-        "moves > 0.30 %": [_interval(h.auc_large_moves, digits=3) for h in report.horizons],
-        "one hour late": [_interval(h.auc_one_hour_late, digits=3) for h in report.horizons],
-        "decile spread, bps": [_interval(h.decile_spread_bps, digits=1) for h in report.horizons],
-        "net per trade, bps": [_interval(h.net_bps_per_trade, digits=1) for h in report.horizons],
+        "moves > 0.30 %": [interval(h.auc_large_moves, digits=3) for h in report.horizons],
+        "one hour late": [interval(h.auc_one_hour_late, digits=3) for h in report.horizons],
+        "decile spread, bps": [interval(h.decile_spread_bps, digits=1) for h in report.horizons],
+        "net per trade, bps": [interval(h.net_bps_per_trade, digits=1) for h in report.horizons],
         "calibration error": [h.calibration_error for h in report.horizons],
     }
     header = ("figure [95 %]", *(f"{h.horizon_hours} h" for h in report.horizons))
     return markdown_table(header, [(name, *values) for name, values in shown.items()])
 
 
-def _interval(estimate: Estimate, *, digits: int) -> str:
+def interval(estimate: Estimate, *, digits: int) -> str:
+    """`0.548 [0.539, 0.558]`, or a dash where it is unknown."""
     if estimate.value is None or estimate.low is None or estimate.high is None:
         return "–"
     return f"{estimate.value:.{digits}f} [{estimate.low:.{digits}f},\N{NO-BREAK SPACE}{estimate.high:.{digits}f}]"

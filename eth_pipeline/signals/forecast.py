@@ -9,7 +9,7 @@ the promotion decision enabled it and every member answered; the others are reco
 
 import math
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
@@ -34,7 +34,10 @@ from eth_pipeline.registry.bundle import VerifiedBundle
 from eth_pipeline.signals.onnx_inputs import OnnxInputs, onnx_inputs
 
 STACKING = "stacking"
+CPU: tuple[str, ...] = ("CPUExecutionProvider",)
 _LOGIT_EDGE = 1e-7
+
+Providers = Sequence[str | tuple[str, dict[str, str]]]
 
 
 @dataclass(frozen=True)
@@ -59,8 +62,10 @@ class Forecast:
         seconds: what it took, all models together.
         source: algorithm that acts: the primary's name or `stacking`.
         members: every algorithm's calibrated probabilities, the stack's too where it can be computed.
-        quantiles: level to log return, ascending; empty without quantile models.
+        quantiles: level to log return, ascending; a horizon is empty where the volatility that scales it is missing.
         regime: state to probability, calmest first; empty without a regime model.
+        remote: the inference service answered, not this host.
+        fallback_reason: why it did not, where it was asked; None otherwise.
     """
 
     probabilities: Mapping[int, float]
@@ -72,6 +77,8 @@ class Forecast:
     members: Mapping[str, Mapping[int, float]] = field(default_factory=dict)
     quantiles: Mapping[int, Mapping[float, float]] = field(default_factory=dict)
     regime: Mapping[str, float] = field(default_factory=dict)
+    remote: bool = False
+    fallback_reason: str | None = None
 
 
 class BundleForecaster:
@@ -80,9 +87,10 @@ class BundleForecaster:
     Args:
         bundle: as `registry.bundle` verified it.
         version: its registry version, for the record.
+        providers: ONNX Runtime execution providers, the wanted one first.
     """
 
-    def __init__(self, bundle: VerifiedBundle, *, version: str | None) -> None:
+    def __init__(self, bundle: VerifiedBundle, *, version: str | None, providers: Providers = CPU) -> None:
         contract = bundle.contract
         self.info = ModelInfo(
             version=version,
@@ -90,7 +98,12 @@ class BundleForecaster:
             contract=contract,
             stacking_enabled=bundle.decision.stacking_enabled,
         )
-        self._sessions = {file: _open_session(bundle.folder, file) for file in contract.files}
+        self._sessions = {file: _open_session(bundle.folder, file, providers) for file in contract.files}
+
+    @property
+    def providers(self) -> tuple[str, ...]:
+        """Execution providers that the sessions really have; ONNX Runtime leaves out one that it cannot start."""
+        return tuple(sorted({name for session in self._sessions.values() for name in session.get_providers()}))
 
     def forecast(self, rows: DataFrame, *, now: datetime) -> Forecast:
         """Forecast one decision hour.
@@ -166,7 +179,9 @@ class BundleForecaster:
 
     def _quantiles(self, model: QuantileModel, inputs: OnnxInputs) -> dict[float, float]:
         values = self._run(model.file, features=inputs.row, input_name=model.input_name, output_name=model.output_name)
-        if values.size != len(model.levels) or not np.isfinite(values).all():
+        if values.size == len(model.levels) and not np.isfinite(values).all():
+            return {}  # the volatility that scales them is missing: no quantiles, so nothing is sized by them
+        if values.size != len(model.levels):
             raise BundleRefused(
                 f"{model.file} answered {values[:9].tolist()} for the levels {model.levels}. Export it again; until "
                 "then roll back with `eth-pipeline rollback`."
@@ -213,7 +228,7 @@ def _sigmoid(score: float) -> float:
     return 1 / (1 + math.exp(-min(max(score, -700.0), 700.0)))
 
 
-def _open_session(folder: Path, file: str) -> Any:
+def _open_session(folder: Path, file: str, providers: Providers) -> Any:
     import onnxruntime
 
     options = onnxruntime.SessionOptions()
@@ -222,7 +237,7 @@ def _open_session(folder: Path, file: str) -> Any:
     options.log_severity_level = 3
     content = (folder / MODELS / Path(file).name).read_bytes()
     try:
-        return onnxruntime.InferenceSession(content, sess_options=options, providers=["CPUExecutionProvider"])
+        return onnxruntime.InferenceSession(content, sess_options=options, providers=list(providers))
     except Exception as error:  # ONNX Runtime's own classes share no base below Exception
         raise BundleRefused(
             f"{file} is signed, and no model that ONNX Runtime can open: {error}. Export and promote it again; "

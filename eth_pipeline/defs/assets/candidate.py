@@ -8,6 +8,7 @@ from pathlib import Path
 
 import dagster as dg
 
+from eth_pipeline.contracts.artifact import QuantileModel, RegimeModel
 from eth_pipeline.defs.assets.features import GROUP
 from eth_pipeline.defs.assets.training_set import new_folder, newest_folder
 from eth_pipeline.defs.presentation import OWNERS, markdown_table
@@ -18,17 +19,20 @@ from eth_pipeline.models.stacking import Stack, fit_stack
 from eth_pipeline.operations.manifest import code_version, lock_digest
 from eth_pipeline.registry.candidate_bundle import Companions, write_candidate
 from eth_pipeline.registry.champion import store_oof
+from eth_pipeline.registry.sizing_parts import load_sizing
 from eth_pipeline.registry.trained import TrainedModel, load_trained
 from eth_pipeline.settings import Settings
 from eth_pipeline.signals.evidence import running_schema
 
+SIZING = ("quantile_model", "regime_model")
+
 
 @dg.asset(
     group_name=GROUP,
-    deps=[f"{name}_model" for name in ALGORITHMS],
+    deps=[*(f"{name}_model" for name in ALGORITHMS), *SIZING],
     description=(
-        "The newest candidate: the primary with every other model that was trained on the same rows, and the stack "
-        "over their out-of-fold forecasts, written as an unsigned bundle with its runtime contract."
+        "The newest candidate: the primary with every other model that was trained on the same rows, the stack over "
+        "their out-of-fold forecasts, quantiles and regime, written as an unsigned bundle with its runtime contract."
     ),
     kinds={"onnx"},
     owners=OWNERS,
@@ -40,12 +44,13 @@ def candidate_bundle(context: dg.AssetExecutionContext, pipeline: Pipeline) -> d
     settings, now = pipeline.settings(), pipeline.moment().now
     primary = _primary(context.instance)
     members, left_out = _members(context.instance, primary)
+    quantiles, regime, files, missing = _sizing(context.instance, primary)
     stack = _stack(primary, members, settings=settings)
     folder = new_folder(context, pipeline, name="bundle", under="candidates")
     fingerprint = write_candidate(
         folder,
         primary=primary,
-        companions=Companions(members=members, stack=stack),
+        companions=Companions(members=members, stack=stack, quantiles=quantiles, regime=regime, files=files),
         settings=settings,
         feature_schema=running_schema(settings),
         code_commit=code_version().commit,
@@ -64,7 +69,7 @@ def candidate_bundle(context: dg.AssetExecutionContext, pipeline: Pipeline) -> d
             "models": markdown_table(
                 ("model", "role", *(f"AUC {h.horizon_hours} h" for h in record.report.horizons)),
                 [(m.record.algorithm, role, *(h.auc.value for h in m.record.report.horizons)) for role, m in models],
-                notes=left_out,
+                notes=[*left_out, *missing],
             ),
             "stack": markdown_table(
                 ("horizon, h", "rows", "weights"),
@@ -113,6 +118,25 @@ def _members(instance: dg.DagsterInstance, primary: TrainedModel) -> tuple[tuple
         else:
             left_out.append(f"{algorithm} was left out: its newest model was trained on other rows; train it again.")
     return tuple(members), left_out
+
+
+def _sizing(
+    instance: dg.DagsterInstance, primary: TrainedModel
+) -> tuple[tuple[QuantileModel, ...], RegimeModel | None, dict[str, bytes], list[str]]:
+    """Quantiles and regime trained on the primary's rows, their files, and a sentence for each that was left out."""
+    quantiles: tuple[QuantileModel, ...] = ()
+    regime: RegimeModel | None = None
+    files: dict[str, bytes] = {}
+    left_out = []
+    for asset in SIZING:
+        folder = newest_folder(instance, asset)
+        parts = load_sizing(folder) if folder is not None else None
+        if parts is None or parts.record.training_digest != primary.record.training_digest:
+            left_out.append(f"{asset} was left out: it was not trained on these rows; materialize it.")
+            continue
+        quantiles, regime = quantiles or parts.record.quantiles, regime or parts.record.regime
+        files |= parts.files
+    return quantiles, regime, files, left_out
 
 
 def _stack(primary: TrainedModel, members: tuple[TrainedModel, ...], *, settings: Settings) -> Stack | None:

@@ -1,0 +1,219 @@
+"""From a signal back to what made it: forecast, features, bars, model, promotion, code and run.
+
+Belongs here: following the references that a record carries, and reading what they name at the version they name.
+Does not belong: showing it (`cli.signals`, the UI).
+
+Everything is read again: a step says what is there now under the name that the record wrote then, and says so where
+it is gone. Feature rows are named by a digest of their values, so two looks can be compared.
+"""
+
+import hashlib
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import timedelta
+
+import polars as pl
+from deltalake.exceptions import DeltaError
+
+from eth_pipeline.contracts.clock import iso
+from eth_pipeline.contracts.signal import CONSENSUS, FORECASTS, SignalRecord
+from eth_pipeline.contracts.tables import INSTANT, KLINES, MARK_KLINES, TableContract
+from eth_pipeline.errors import EthPipelineError
+from eth_pipeline.features.build import features_contract
+from eth_pipeline.lake import Lake
+from eth_pipeline.operations.config_audit import config_history
+from eth_pipeline.registry.promotion_log import PromotionLog
+from eth_pipeline.registry.verification import fingerprint, read_data_versions, read_report
+from eth_pipeline.settings import Settings
+
+_HOUR = timedelta(hours=1)
+
+
+@dataclass(frozen=True)
+class LineageStep:
+    """One thing behind a signal: its name and the facts that identify it."""
+
+    name: str
+    facts: dict[str, object]
+
+
+def lineage(record: SignalRecord, *, lake: Lake, settings: Settings) -> tuple[LineageStep, ...]:
+    """Everything behind one signal, from the signal down to the code.
+
+    Args:
+        record: the hour.
+        lake: where its tables are.
+        settings: of the home; only paths and table shapes are taken from it.
+    """
+    return (
+        _signal(record),
+        _rows("forecast", FORECASTS, record, lake, describe=_forecast),
+        _rows("consensus", CONSENSUS, record, lake, describe=_consensus),
+        _features(record, lake, settings),
+        _bars("klines", KLINES, record, lake),
+        _bars("mark_klines", MARK_KLINES, record, lake),
+        _model(record, settings),
+        _promotion(record, settings),
+        _code(record, settings),
+    )
+
+
+def _signal(record: SignalRecord) -> LineageStep:
+    return LineageStep(
+        "signal",
+        {
+            "hour": iso(record.decision_time),
+            "emitted_at": iso(record.emitted_at),
+            "state": str(record.state),
+            "action": str(record.action),
+            "reasons": record.gating_reason or "none",
+            "provenance": record.provenance,
+        },
+    )
+
+
+def _forecast(rows: pl.DataFrame) -> dict[str, object]:
+    acting = rows.filter("acting").sort("horizon_hours")
+    return {
+        "fingerprint": ", ".join(sorted(set(acting["fingerprint"]))),
+        "probability_up": {f"{h} h": p for h, p in acting.select("horizon_hours", "probability_up").rows()},
+    }
+
+
+def _consensus(rows: pl.DataFrame) -> dict[str, object]:
+    return {name: rows[name][0] for name in ("direction", "strength", "coverage")}
+
+
+def _rows(
+    name: str,
+    table: TableContract,
+    record: SignalRecord,
+    lake: Lake,
+    *,
+    describe: Callable[[pl.DataFrame], dict[str, object]],
+) -> LineageStep:
+    at_hour = (pl.col("symbol") == record.symbol) & (pl.col("decision_time") == pl.lit(record.decision_time, INSTANT))
+    return _read(name, table, record, lake, where=at_hour, describe=describe)
+
+
+def _read(
+    name: str,
+    table: TableContract,
+    record: SignalRecord,
+    lake: Lake,
+    *,
+    where: pl.Expr,
+    describe: Callable[[pl.DataFrame], dict[str, object]],
+) -> LineageStep:
+    """Rows of a table at the version that the record names."""
+    version = record.table_versions.get(table.name)
+    if version is None:
+        return LineageStep(name, {"table_version": "none", "note": "the table did not exist when the hour was decided"})
+    try:
+        rows = lake.read(table, where=where, version=version)
+    except (DeltaError, EthPipelineError, OSError) as error:
+        note = f"version {version} can no longer be read: {str(error).partition(chr(10))[0]}"
+        return LineageStep(name, {"table_version": version, "note": note})
+    if not rows.height:
+        return LineageStep(name, {"table_version": version, "rows": 0})
+    return LineageStep(name, {"table_version": version, "rows": rows.height, **describe(rows)})
+
+
+def _features(record: SignalRecord, lake: Lake, settings: Settings) -> LineageStep:
+    table = features_contract(symbol=record.symbol, cross_symbols=settings.cross_symbols)
+    values = [column.name for column in table.columns if column.dtype == pl.Float32]
+
+    def describe(rows: pl.DataFrame) -> dict[str, object]:
+        content = rows.select(values).to_numpy().tobytes()
+        return {
+            "coverage": rows["coverage"][0],
+            "clean": rows["clean"][0],
+            "values_sha256": hashlib.sha256(content).hexdigest(),
+        }
+
+    return _rows("features", table, record, lake, describe=describe)
+
+
+def _bars(name: str, table: TableContract, record: SignalRecord, lake: Lake) -> LineageStep:
+    """The base bars of the hour that ended at the decision."""
+    end, begin = (pl.lit(t, INSTANT) for t in (record.decision_time, record.decision_time - _HOUR))
+    where = (pl.col("symbol") == record.symbol) & (pl.col("close_time") > begin) & (pl.col("close_time") <= end)
+
+    def describe(rows: pl.DataFrame) -> dict[str, object]:
+        newest = rows.sort("close_time").row(-1, named=True)
+        return {
+            "newest_close_time": iso(newest["close_time"]),
+            "close": newest["close"],
+            "known_at": iso(newest["available_at"]),
+            "source": newest["source"],
+            "provenance": newest["provenance"],
+        }
+
+    return _read(name, table, record, lake, where=where, describe=describe)
+
+
+def _model(record: SignalRecord, settings: Settings) -> LineageStep:
+    name = record.ml.ml_fingerprint
+    if name is None:
+        return LineageStep("model", {"version": "none", "note": record.ml.ml_reason})
+    facts: dict[str, object] = {"version": record.model_version, "fingerprint": name}
+    folder = settings.home / "production" / name
+    try:
+        intact = fingerprint(folder) == name
+        report, data = read_report(folder), read_data_versions(folder)
+    except EthPipelineError as error:
+        return LineageStep("model", facts | {"note": f"no longer on this host: {error}"})
+    headline = report.horizons[0]
+    return LineageStep(
+        "model",
+        facts
+        | {
+            "files": "as fingerprinted" if intact else "CHANGED since they were fingerprinted",
+            "algorithm": report.algorithm,
+            "verdict": report.verdict,
+            f"auc_{headline.horizon_hours}h": headline.auc.value,
+            "trained_until": iso(data.last_decision_time),
+            "trained_on": data.versions,
+            "training_data_sha256": data.digest,
+        },
+    )
+
+
+def _promotion(record: SignalRecord, settings: Settings) -> LineageStep:
+    """The one entry of the log that put the model into use last before the hour."""
+    name = record.ml.ml_fingerprint
+    try:
+        entries = PromotionLog.of(settings.home).verify()
+    except EthPipelineError as error:
+        return LineageStep("promotion", {"note": str(error)})
+    moves = ("promoted", "rolled_back", "adopted")
+    found = [e for e in entries if e.fingerprint == name and e.action in moves and e.at <= record.emitted_at]
+    if not found:
+        return LineageStep("promotion", {"note": "no entry: the hour ran without a model, or it came from elsewhere"})
+    entry = found[-1]
+    return LineageStep(
+        "promotion",
+        {
+            "decision": entry.decision_id,
+            "action": entry.action,
+            "at": iso(entry.at),
+            "log_line": entry.sequence,
+            "log_sha256": entry.sha256,
+            "run": entry.run_id,
+            "reason": entry.reason,
+        },
+    )
+
+
+def _code(record: SignalRecord, settings: Settings) -> LineageStep:
+    used = [change for change in config_history(settings.home) if change.digest == record.config_digest]
+    return LineageStep(
+        "code",
+        {
+            "commit": record.code_commit,
+            "run": record.run_id,
+            "configuration": record.config_digest,
+            "configuration_in_use_since": used[-1].at if used else "not recorded on this host",
+            "phase": record.phase,
+        },
+    )
