@@ -26,4 +26,12 @@ def forecaster_named(name: str, *, cross_prefixes: tuple[str, ...]) -> Forecaste
         return Boosting()
     if name == CROSS_ASSET:
         return FeatureView(Boosting(), name=CROSS_ASSET, prefixes=cross_prefixes)
+    if name == LSTM:
+        from eth_pipeline.models.networks.lstm import Lstm
+
+        return Lstm()
+    if name == TFT:
+        from eth_pipeline.models.networks.tft import Tft
+
+        return Tft()
     raise SettingsInvalid(f"No algorithm is called {name!r}. Choose from: {', '.join(ALGORITHMS)}.")

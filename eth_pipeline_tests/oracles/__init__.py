@@ -1,0 +1,1 @@
+"""Independent implementations and the scripts that ran them."""
