@@ -58,3 +58,23 @@ def test_the_nearer_of_stop_and_liquidation_is_met_first() -> None:
     assert _exit(PriceBar(1990, 1995, 1969, 1980), settings=TIGHT) == Exit("liquidation", 1960.0)
     assert _exit(PriceBar(1990, 1995, 1971, 1980), settings=TIGHT) is None
     assert _exit(PriceBar(2010, 2031, 2005, 2010), quantity_eth=-1.0, settings=TIGHT) == Exit("liquidation", 2040.0)
+
+
+def test_a_bar_that_met_both_is_stopped_not_taken() -> None:
+    """The path within the hour is unknown; the account must not assume the better one."""
+    taking = AccountSettings(take_profit_share=0.02)
+    assert _exit(PriceBar(2000, 2041, 1959, 2000), settings=taking) == Exit("stop", 1960.0)
+    assert _exit(PriceBar(2000, 2041, 1959, 2000), quantity_eth=-1.0, settings=taking) == Exit("stop", 2040.0)
+
+
+@pytest.mark.parametrize(("high", "met"), [(2039.9, False), (2040.0, True), (2100.0, True)])
+def test_a_profit_is_taken_at_its_trigger_by_a_touch(high: float, met: bool) -> None:
+    taking = AccountSettings(take_profit_share=0.02)
+    assert _exit(PriceBar(2000, high, 1990, 2000), settings=taking) == (Exit("take_profit", 2040.0) if met else None)
+    assert _exit(PriceBar(2000, high, 1990, 2000)) is None
+
+
+def test_an_hour_that_opens_beyond_the_take_profit_met_it_first_and_fills_no_better_than_the_trigger() -> None:
+    taking = AccountSettings(take_profit_share=0.02)
+    assert _exit(PriceBar(2050, 2060, 1900, 1950), settings=taking) == Exit("take_profit", 2040.0)
+    assert _exit(PriceBar(1950, 2100, 1940, 2050), quantity_eth=-1.0, settings=taking) == Exit("take_profit", 1960.0)

@@ -1,8 +1,6 @@
 """The ledger: replaying it gives the account, and it adds up at every event."""
 
-from collections.abc import Mapping
 from dataclasses import replace
-from datetime import datetime, timedelta
 
 import pytest
 from hypothesis import given, settings
@@ -10,72 +8,31 @@ from hypothesis import strategies as st
 
 from eth_pipeline.errors import ContractViolation
 from eth_pipeline.settings import AccountSettings
-from eth_pipeline.trading.account import process_hours
-from eth_pipeline.trading.book import Book
-from eth_pipeline.trading.fills import PriceBar
-from eth_pipeline.trading.hours import HourPrices, Order, Settlement
+from eth_pipeline.trading.hours import Order
 from eth_pipeline.trading.ledger import (
     ACCOUNT_EVENTS,
     EMPTY,
-    Event,
+    EXITS,
     apply,
     events_from_frame,
     frame_from_events,
     replay,
 )
-from eth_pipeline.trading.performance import equity_curve, performance
 from eth_pipeline_tests.decision_samples import HOUR, NOON
+from eth_pipeline_tests.trading_samples import FREE, WIDE, Market, accounts, hours_of, markets, run, sides
 
-ACCOUNT = AccountSettings(max_single_share=1.0, leverage=4.0, stop_loss_share=0.03)
-
-
-def _hour(hour: datetime, open_: float, high: float, low: float, close: float) -> HourPrices:
-    bar = PriceBar(open_, high, low, close)
-    return HourPrices(fills=bar, marks=bar, known_at=hour + HOUR, note="")
+ACCOUNT = AccountSettings(**FREE, **WIDE)
+FILLS = ("open", "reduce", "close", "stop", "take_profit")
 
 
-@st.composite
-def markets(draw: st.DrawFn) -> tuple[dict[datetime, HourPrices], dict[datetime, Order], tuple[Settlement, ...]]:
-    """Up to 40 hours of jumpy prices, some missing, with any orders and settlements."""
-    moves = draw(st.lists(st.tuples(*[st.floats(-0.06, 0.06)] * 4), min_size=1, max_size=40))
-    price, prices, wanted, due = 2000.0, {}, {}, []
-    for n, (gap, move, up, down) in enumerate(moves):
-        hour = NOON + n * HOUR
-        start = price * (1 + gap / 6)
-        price = start * (1 + move)
-        if draw(st.integers(0, 9)):
-            top, bottom = max(start, price) * (1 + abs(up)), min(start, price) * (1 - abs(down))
-            prices[hour] = _hour(hour, start, top, bottom, price)
-        if draw(st.integers(0, 4)):
-            wanted[hour] = Order(
-                side=draw(st.sampled_from((-1, 0, 1))), share=draw(st.floats(0, 1)), may_open=draw(st.booleans())
-            )
-        if draw(st.booleans()):
-            jitter = timedelta(seconds=draw(st.sampled_from((0, 1, 1800))))
-            due.append(Settlement(hour + jitter, draw(st.floats(-0.003, 0.003))))
-    return prices, wanted, tuple(due)
-
-
-def _run(
-    prices: Mapping[datetime, HourPrices],
-    wanted: Mapping[datetime, Order],
-    due: tuple[Settlement, ...],
-    *,
-    ledger: tuple[Event, ...] = (),
-) -> Book:
-    book = Book(ledger, settings=ACCOUNT)
-    if not ledger:
-        book.deposit(10_000.0, at=NOON)
-    process_hours(book, prices=prices, wanted=wanted, due=tuple(s for s in due if not book.charged(s.instant)))
-    return book
-
-
-@settings(max_examples=80, deadline=None)
-@given(markets())
-def test_cash_and_position_are_equity_at_every_event_and_replay_gives_the_account(market: tuple) -> None:  # type: ignore[type-arg]  # drawn by `markets`
-    book = _run(*market)
+@settings(max_examples=25, deadline=None)
+@given(markets(), accounts())
+def test_cash_and_position_are_equity_at_every_event_and_replay_gives_the_account(
+    market: Market, account: AccountSettings
+) -> None:
+    book = run(market, account)
     assert replay(book.events) == book.state
-    state, cash, position, entry, fees, funding = EMPTY, 0.0, 0.0, 0.0, 0.0, 0.0
+    state, cash, position, entry, fees, funding, slippage = EMPTY, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0
     for event in book.events:
         state = apply(state, event)
         cash += event.cash_change_usdt
@@ -83,86 +40,110 @@ def test_cash_and_position_are_equity_at_every_event_and_replay_gives_the_accoun
         entry = event.price_usdt or 0.0 if event.kind == "open" else entry
         fees -= event.cash_change_usdt if event.kind == "fee" else 0
         funding += event.cash_change_usdt if event.kind == "funding" else 0
+        slippage += (
+            abs(event.quantity_eth) * abs((event.price_usdt or 0) - (event.reference_usdt or 0)) * (event.kind in FILLS)
+        )
         value = position * ((event.price_usdt or 0.0) - entry)
-        assert state.equity_usdt == pytest.approx(cash + value)
-        assert state.net_pnl_usdt == pytest.approx(state.equity_usdt - 10_000)
+        assert state.equity_usdt == pytest.approx(cash + value, abs=1e-6)
+        assert state.net_pnl_usdt == pytest.approx(state.equity_usdt - 10_000, abs=1e-6)
         assert (state.fees_usdt, state.funding_usdt) == (pytest.approx(fees), pytest.approx(funding))
+        assert state.slippage_usdt == pytest.approx(slippage, abs=1e-6)
         assert state.max_drawdown_share >= 0
 
 
-@settings(max_examples=80, deadline=None)
-@given(markets())
-def test_fees_and_funding_are_counted_once(market: tuple) -> None:  # type: ignore[type-arg]  # drawn by `markets`
+@settings(max_examples=25, deadline=None)
+@given(markets(), accounts())
+def test_fees_and_funding_are_counted_once(market: Market, account: AccountSettings) -> None:
     """The reviewed system counted fees twice and never charged funding."""
-    prices, wanted, due = market
-    book = _run(prices, wanted, due)
-    fills = [event for event in book.events if event.kind in ("open", "close", "stop")]
+    book = run(market, account)
+    fills = [event for event in book.events if event.kind in FILLS]
     fees = [event for event in book.events if event.kind == "fee"]
-    expected = sorted(abs(f.quantity_eth) * (f.price_usdt or 0) * 5e-4 for f in fills)
+    expected = sorted(abs(f.quantity_eth) * (f.price_usdt or 0) * account.taker_fee_bps * 1e-4 for f in fills)
     assert sorted(-fee.cash_change_usdt for fee in fees) == pytest.approx(expected)
     charged = [event.event_time for event in book.events if event.kind == "funding"]
     assert len(charged) == len(set(charged))
-    assert set(charged) <= {settlement.instant for settlement in due}
+    assert set(charged) <= {settlement.instant for settlement in market.due}
 
 
-@settings(max_examples=80, deadline=None)
-@given(markets())
-def test_nothing_opens_without_an_order_that_may_open(market: tuple) -> None:  # type: ignore[type-arg]  # drawn by `markets`
-    prices, wanted, due = market
-    for event in _run(prices, wanted, due).events:
+@settings(max_examples=25, deadline=None)
+@given(markets(), accounts())
+def test_nothing_opens_without_an_order_that_may_open(market: Market, account: AccountSettings) -> None:
+    for event in run(market, account).events:
         if event.kind == "open":
-            order = wanted[event.event_time]
+            order = market.wanted[event.event_time]
             assert order.may_open
             assert order.side * event.quantity_eth > 0
             assert event.decision_time == event.event_time
 
 
-@settings(max_examples=40, deadline=None)
-@given(markets(), st.integers(0, 40))
-def test_hour_by_hour_gives_the_same_ledger_as_at_once(market: tuple, cut: int) -> None:  # type: ignore[type-arg]  # drawn by `markets`
-    prices, wanted, due = market
-    until = NOON + cut * HOUR
-    early = _run({h: p for h, p in prices.items() if h < until}, wanted, tuple(s for s in due if s.instant < until))
-    later = {h: p for h, p in prices.items() if h >= until}
-    assert _run(later, wanted, due, ledger=tuple(early.events)).events == _run(prices, wanted, due).events
+@settings(max_examples=25, deadline=None)
+@given(markets(), accounts(), st.integers(0, 40))
+def test_hour_by_hour_gives_the_same_ledger_as_at_once(market: Market, account: AccountSettings, cut: int) -> None:
+    """Also where funding became known late, and whatever was held over the cut."""
+    until, end = NOON + cut * HOUR, NOON + 50 * HOUR
+    early = run(market.between(NOON, until), account)
+    later = market.between(until, end)
+    assert run(later, account, ledger=early.events).events == run(market.between(NOON, end), account).events
+
+
+@settings(max_examples=25, deadline=None)
+@given(markets(), accounts())
+def test_a_trade_ends_exactly_when_nothing_is_left(market: Market, account: AccountSettings) -> None:
+    """The reviewed system lost the profit of partial exits."""
+    state = EMPTY
+    for event in run(market, account).events:
+        held, trades = state.position_eth, state.closed_trades
+        state = apply(state, event)
+        assert state.closed_trades - trades == (event.kind in EXITS)
+        assert (event.kind in EXITS) == (held != 0 and state.position_eth == 0)
+        if event.kind == "reduce":
+            assert 0 < abs(state.position_eth) < abs(held)
+            assert state.position_eth * held > 0
 
 
 @settings(max_examples=20, deadline=None)
-@given(markets())
-def test_a_stored_ledger_is_the_ledger(market: tuple) -> None:  # type: ignore[type-arg]  # drawn by `markets`
-    events = _run(*market).events
+@given(markets(), accounts())
+def test_a_stored_ledger_is_the_ledger(market: Market, account: AccountSettings) -> None:
+    events = run(market, account).events
     rows = ACCOUNT_EVENTS.conform(frame_from_events(events, symbol="ETHUSDT", phase="paper", provenance="simulated"))
     assert events_from_frame(rows) == tuple(events)
 
 
 def test_a_ledger_with_a_hole_or_a_foreign_event_is_refused() -> None:
-    hours = {NOON + n * HOUR: _hour(NOON + n * HOUR, 2000, 2001, 1999, 2000) for n in range(3)}
-    events = _run(hours, {NOON: Order(1, 0.5, True)}, ()).events
+    events = run(Market(hours_of(2000, 2000, 2000), sides(1, share=0.5)), ACCOUNT).events
     with pytest.raises(ContractViolation, match="sequence is 2, expected 1"):
         replay([events[0], *events[2:]])
     opened = next(event for event in events if event.kind == "open")
-    with pytest.raises(ContractViolation, match="are held"):
-        replay([*events, replace(opened, sequence=len(events))])
-    with pytest.raises(ContractViolation, match="closes"):
-        replay([*events, replace(opened, sequence=len(events), kind="close", quantity_eth=-0.1)])
-    with pytest.raises(ContractViolation, match="never does"):
-        replay([*events, replace(opened, sequence=len(events), kind="fee")])
-
-
-def test_performance_has_no_rates_without_a_basis() -> None:
-    figures = performance(EMPTY)
-    assert (figures["win_rate_share"], figures["exposure_share"], figures["return_share"]) == (None, None, None)
+    foreign = replace(opened, sequence=len(events))
+    for changed, problem in (
+        (foreign, "are held"),
+        (replace(foreign, kind="close", quantity_eth=-0.1), "closes"),
+        (replace(foreign, kind="reduce", quantity_eth=0.1), "takes -0.1 ETH off"),
+        (replace(foreign, kind="reduce", quantity_eth=-opened.quantity_eth), "takes 2.499 ETH off 2.499 ETH"),
+        (replace(foreign, kind="refused"), "never does"),
+        (replace(foreign, kind="fee"), "never does"),
+    ):
+        with pytest.raises(ContractViolation, match=problem):
+            replay([*events, changed])
 
 
 def test_a_win_is_judged_after_its_own_fees_and_funding() -> None:
     """0.1 % up pays neither the round trip of 14 bps nor the funding."""
-    hours = {NOON + n * HOUR: _hour(NOON + n * HOUR, p, p, p, p) for n, p in enumerate((2000, 2002, 2002, 2060))}
-    orders = {NOON: Order(1, 0.5, True), NOON + HOUR: Order(0, 0, True), NOON + 2 * HOUR: Order(1, 0.5, True)}
-    orders[NOON + 3 * HOUR] = Order(0, 0, True)
-    book = _run(hours, orders, ())
+    book = run(Market(hours_of(2000, 2002, 2002, 2060), sides(1, 0, 1, 0, share=0.5)), ACCOUNT)
     assert (book.state.closed_trades, book.state.wins) == (2, 1)
-    figures = performance(book.state)
-    assert (figures["win_rate_share"], figures["exposure_share"]) == (0.5, 0.5)
-    curve = equity_curve(book.events)
-    assert curve.height == 4
-    assert curve["equity_usdt"][-1] == book.state.equity_usdt
+
+
+def test_a_reduced_trade_is_one_trade_whose_win_counts_all_its_parts() -> None:
+    """Half is sold 5 % up, the rest 1 % down: together a win, though its last exit lost."""
+    wanted = {
+        NOON: Order(1, 0.8, True),
+        NOON + HOUR: Order(1, 0.3, False),
+        NOON + 2 * HOUR: Order(0, 0.0, True),
+    }
+    book = run(Market(hours_of(2000, 2100, 1990), wanted), ACCOUNT)
+    kinds = [event.kind for event in book.events if event.kind != "mark"]
+    assert kinds == ["deposit", "open", "fee", "fee", "reduce", "fee", "close"]
+    assert (book.state.closed_trades, book.state.wins) == (1, 1)
+    reduced, closed = (next(e for e in book.events if e.kind == kind) for kind in ("reduce", "close"))
+    assert reduced.cash_change_usdt > 0 > closed.cash_change_usdt
+    assert book.state.cash_usdt == pytest.approx(10_000 + sum(e.cash_change_usdt for e in book.events[1:]))

@@ -30,7 +30,7 @@ class PriceBar:
 class Exit:
     """A position taken away inside a bar: why, and at which price before slippage."""
 
-    kind: Literal["stop", "liquidation"]
+    kind: Literal["stop", "liquidation", "take_profit"]
     price_usdt: float
 
 
@@ -42,6 +42,11 @@ def fill_price(reference_usdt: float, *, quantity_eth: float, slippage_bps: floa
 def fee_usdt(quantity_eth: float, *, price_usdt: float, taker_fee_bps: float) -> float:
     """Taker fee of one fill, positive."""
     return abs(quantity_eth) * price_usdt * taker_fee_bps * BPS
+
+
+def unrealised_usdt(*, quantity_eth: float, entry_usdt: float, price_usdt: float) -> float:
+    """Profit of a position at a price, before costs."""
+    return quantity_eth * (price_usdt - entry_usdt)
 
 
 def order_quantity(*, equity_usdt: float, share: float, price_usdt: float) -> float:
@@ -66,15 +71,36 @@ def bankruptcy_price(*, entry_usdt: float, quantity_eth: float, settings: Accoun
     return entry_usdt * (1 - math.copysign(1 / settings.leverage, quantity_eth))
 
 
+def take_profit_price(*, entry_usdt: float, quantity_eth: float, settings: AccountSettings) -> float | None:
+    """Mark price at which the profit is taken; None where none is."""
+    if settings.take_profit_share is None:
+        return None
+    return entry_usdt * (1 + math.copysign(settings.take_profit_share, quantity_eth))
+
+
 def protective_exit(
     *, entry_usdt: float, quantity_eth: float, mark: PriceBar, settings: AccountSettings
 ) -> Exit | None:
     """Does the mark price of one hour take the position away, and where?
 
-    Whichever trigger lies nearer to the entry is met first, unless the hour opens beyond the liquidation price:
-    then the exchange was faster than the stop. An hour that opens beyond the stop fills at its open: a stop is
-    no price guarantee. A touch counts.
+    The path within the hour is unknown, so the adverse side counts first: a bar that met both stop and take-profit
+    is stopped. The one exception is known from the bar: an hour that opens beyond the take-profit met it first, and
+    fills at the trigger, not at the better open. Of the adverse triggers the one nearer to the entry is met first,
+    unless the hour opens beyond the liquidation price: then the exchange was faster than the stop. An hour that opens
+    beyond the stop fills at its open: a stop is no price guarantee. A touch counts.
     """
+    side = math.copysign(1.0, quantity_eth)
+    profit = take_profit_price(entry_usdt=entry_usdt, quantity_eth=quantity_eth, settings=settings)
+    taken = None if profit is None else Exit("take_profit", profit)
+    if profit is not None and (mark.open - profit) * side >= 0:
+        return taken
+    if adverse := _adverse_exit(entry_usdt=entry_usdt, quantity_eth=quantity_eth, mark=mark, settings=settings):
+        return adverse
+    best = mark.high if side > 0 else mark.low
+    return taken if profit is not None and (best - profit) * side >= 0 else None
+
+
+def _adverse_exit(*, entry_usdt: float, quantity_eth: float, mark: PriceBar, settings: AccountSettings) -> Exit | None:
     side = math.copysign(1.0, quantity_eth)
     worst = mark.low if side > 0 else mark.high
     stop = stop_price(entry_usdt=entry_usdt, quantity_eth=quantity_eth, settings=settings)

@@ -6,7 +6,9 @@ events happen (`account`), prices and fees (`fills`).
 Cash moves by deposits, fees, funding and realised profit only; an open position is worth
 quantity * (price - entry). Equity is their sum, valued at the newest price an event carries. A `mark` event per
 processed hour carries the hour's closing mark price, so the equity curve is in the ledger and an hour is never
-processed twice. The fee of an exit is booked before the exit, so that a trade's profit is complete when it ends.
+processed twice. The fee of an exit is booked before the exit, so that a trade's profit is complete when it ends. A
+`reduce` realises the profit of the part it takes away and leaves the entry price of the rest; the trade ends when
+nothing is left. A `refused` order moves nothing: it is there for its note.
 """
 
 from collections.abc import Iterable
@@ -20,8 +22,11 @@ from eth_pipeline.contracts.clock import iso
 from eth_pipeline.contracts.tables import INSTANT, Column, Rule, TableContract
 from eth_pipeline.errors import ContractViolation
 
-EventKind = Literal["deposit", "open", "close", "fee", "funding", "stop", "liquidation", "mark"]
-EXITS = ("close", "stop", "liquidation")
+EventKind = Literal[
+    "deposit", "open", "reduce", "close", "fee", "funding", "stop", "take_profit", "liquidation", "refused", "mark"
+]
+EXITS = ("close", "stop", "take_profit", "liquidation")
+"""Events that leave no position."""
 
 ACCOUNT_EVENTS = TableContract(
     name="account_events",
@@ -34,11 +39,12 @@ ACCOUNT_EVENTS = TableContract(
         Column("event_time", INSTANT, "instant, UTC", "When it happened; inside a bar: the bar's last microsecond."),
         Column("available_at", INSTANT, "instant, UTC", "Close of the bar that told of it."),
         Column("kind", pl.String, "text", ", ".join(f"`{kind}`" for kind in get_args(EventKind)) + "."),
-        Column("quantity_eth", pl.Float64, "ETH", "Change of the position; on `fee`, `funding`, `mark`: 0."),
+        Column("quantity_eth", pl.Float64, "ETH", "Change of the position; 0 where the kind moves none."),
         Column("price_usdt", pl.Float64, "USDT per coin", "Fill or mark price; null for a deposit.", nullable=True),
+        Column("reference_usdt", pl.Float64, "USDT per coin", "Price before slippage; null without a fill.", True),
         Column("cash_change_usdt", pl.Float64, "USDT", "Change of cash."),
         Column("decision_time", INSTANT, "instant, UTC", "The hour whose signal caused it.", nullable=True),
-        Column("note", pl.String, "text", "Fallbacks and causes; mostly empty."),
+        Column("note", pl.String, "text", "Fallbacks and causes, why an order was refused; mostly empty."),
         Column("provenance", pl.String, "text", "`binance`, `replay` or `simulated`."),
     ),
     rules=(
@@ -63,6 +69,14 @@ class Event:
     cash_change_usdt: float
     decision_time: datetime | None = None
     note: str = ""
+    reference_usdt: float | None = None
+
+    @property
+    def slippage_usdt(self) -> float:
+        """What the fill cost against its reference price; 0 without a fill."""
+        if self.reference_usdt is None or self.price_usdt is None:
+            return 0.0
+        return self.quantity_eth * (self.price_usdt - self.reference_usdt)
 
 
 @dataclass(frozen=True)
@@ -71,19 +85,20 @@ class AccountState:
 
     Attributes:
         funding_usdt: received minus paid, so negative where funding cost.
-        closed_trades: positions that were closed, stopped or liquidated.
+        closed_trades: positions that are gone: closed, stopped, liquidated, profit taken; reducing ends no trade.
         wins: those whose profit after their own fees and funding is positive.
         net_pnl_usdt: equity minus deposits, open position included.
         max_drawdown_share: deepest fall of equity from its peak, at the resolution of the events.
         processed_until: end of the newest processed hour; None before the first.
         deposits_usdt: cash paid in.
         peak_equity_usdt: highest equity so far.
-        trade_cash_usdt: fees and funding of the open position so far.
+        trade_cash_usdt: fees, funding and profit of reductions of the open position so far.
         last_price_usdt: newest price of an event, which values the position.
         turnover_usdt: notional of all fills.
         events: how many events made this state; the next sequence number.
         hours: processed hours.
         open_hours: those that ended with a position.
+        slippage_usdt: what fills cost against their reference prices; in the prices already, so never deducted again.
     """
 
     cash_usdt: float = 0.0
@@ -105,9 +120,13 @@ class AccountState:
     events: int = 0
     hours: int = 0
     open_hours: int = 0
+    slippage_usdt: float = 0.0
 
 
 EMPTY = AccountState()
+
+_QUANTITY_DECIMALS = 9
+"""Finer than any order step; without it 0.3 - 0.1 leaves 0.19999999999999998."""
 
 
 def apply(state: AccountState, event: Event) -> AccountState:
@@ -115,12 +134,12 @@ def apply(state: AccountState, event: Event) -> AccountState:
 
     Raises:
         ContractViolation: the event does not follow the state: a hole in the sequence, an opening while a position
-            is held, an exit of another size than the position.
+            is held, an exit of another size than the position, a reduction that is none.
     """
     _require_fits(state, event)
     price = state.last_price_usdt if event.price_usdt is None else event.price_usdt
     cash = state.cash_usdt + event.cash_change_usdt
-    position = state.position_eth + event.quantity_eth
+    position = round(state.position_eth + event.quantity_eth, _QUANTITY_DECIMALS)
     exits = event.kind in EXITS
     entry = event.price_usdt if event.kind == "open" else None if exits else state.entry_price
     equity = cash + (position * (price - entry) if position and price is not None and entry is not None else 0.0)
@@ -149,6 +168,7 @@ def apply(state: AccountState, event: Event) -> AccountState:
         events=state.events + 1,
         open_hours=state.open_hours + (marks and position != 0),
         hours=state.hours + marks,
+        slippage_usdt=state.slippage_usdt + event.slippage_usdt,
     )
 
 
@@ -180,7 +200,9 @@ def _require_fits(state: AccountState, event: Event) -> None:
         problem = f"it opens {event.quantity_eth} ETH while {held} ETH are held"
     elif event.kind in EXITS and (not held or event.quantity_eth != -held):
         problem = f"it closes {-event.quantity_eth} ETH while {held} ETH are held"
-    elif event.kind not in ("open", *EXITS) and event.quantity_eth:
+    elif event.kind == "reduce" and not 0 < -event.quantity_eth * held < held**2:
+        problem = f"it takes {-event.quantity_eth} ETH off {held} ETH"
+    elif event.kind not in ("open", "reduce", *EXITS) and event.quantity_eth:
         problem = f"it moves {event.quantity_eth} ETH, which its kind never does"
     else:
         return
