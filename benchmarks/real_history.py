@@ -1,8 +1,11 @@
 """Direction forecasts on recorded history: the out-of-fold table beside its baselines.
 
-    python benchmarks/real_history.py FOLDER [horizons=5,12,24] [seed=20260101] [parameter=value ...]
+    python benchmarks/real_history.py FOLDER [horizons=5,12,24] [seed=20260101] [tries=4] [champion=FILE] [save=FILE]
+        [parameter=value ...]
 
-FOLDER holds recordings as the replay reads them; `parameter` is any field of BoostingParameters. Hours 2021-03-01
+FOLDER holds recordings as the replay reads them; `parameter` is any field of BoostingParameters; `tries` counts the
+configurations tried on this history, this one included; `save` writes the out-of-fold forecasts as parquet, which
+a later run takes as `champion`, the third baseline. Hours 2021-03-01
 to 2025-06-30 UTC, refitted every 91 days on everything before, labels on the mark price, purged by label interval
 plus a 24 h embargo. Every figure is out of fold, but the first line of each table says what validation claimed.
 """
@@ -28,15 +31,17 @@ from eth_pipeline.contracts.tables import (
     SPOT_KLINES,
     TableContract,
 )
-from eth_pipeline.features.build import build_features, feature_names
+from eth_pipeline.features.build import build_features, feature_names, feature_specs
 from eth_pipeline.features.sources import FeatureSources
 from eth_pipeline.labels.direction import build_labels
 from eth_pipeline.models.baselines import find_volatility_feature
 from eth_pipeline.models.boosting import Boosting, BoostingParameters
 from eth_pipeline.models.dataset import TrainingSet, make_training_set
-from eth_pipeline.models.evaluation import horizon_report, verdict
+from eth_pipeline.models.evaluation import primary_horizon_hours, verdict, volatility_level
+from eth_pipeline.models.horizon_figures import Rivals, horizon_report
 from eth_pipeline.models.metrics import auc
-from eth_pipeline.models.report import Estimate
+from eth_pipeline.models.permutation import permutation_importance
+from eth_pipeline.models.report import Decile, Estimate, HorizonReport, PermutationReport
 from eth_pipeline.models.walk_forward import walk_forward
 from eth_pipeline.sandbox.replay import ReplayMarket
 from eth_pipeline.settings import TrainingSettings
@@ -95,15 +100,71 @@ def training_set(folder: Path, horizons_hours: tuple[int, ...]) -> TrainingSet:
     return make_training_set(features, labels, feature_names=names, horizons_hours=horizons_hours)
 
 
-def shown(estimate: Estimate, digits: int = 4) -> str:
-    if estimate.value is None:
+def shown(estimate: Estimate | None, digits: int = 4, sign: str = "") -> str:
+    if estimate is None or estimate.value is None:
         return "unknown"
-    return f"{estimate.value:.{digits}f} [{estimate.low:.{digits}f}, {estimate.high:.{digits}f}]"
+    interval = "" if estimate.low is None else f" [{estimate.low:{sign}.{digits}f}, {estimate.high:{sign}.{digits}f}]"
+    return f"{estimate.value:{sign}.{digits}f}{interval}"
+
+
+def figures(report: HorizonReport) -> str:
+    cost, pnl, champion = report.cost_label, report.pnl, report.champion
+    volatility, over_volatility = shown(cost.auc_volatility), shown(cost.auc_minus_volatility, sign="+")
+    rival = "no champion given"
+    if champion is not None:
+        rival = f"{shown(champion.auc_champion)}   difference {shown(champion.auc_minus_champion, sign='+')}"
+    lines = {
+        "AUC of sign": shown(report.auc),
+        "- constant": "0.5 by definition",
+        "- volatility alone": f"{shown(report.auc_volatility)}   "
+        f"difference {shown(report.auc_minus_volatility, sign='+')}",
+        "- last champion": rival,
+        "moves > 0.30 %": shown(report.auc_large_moves),
+        "one hour late": shown(report.auc_one_hour_late),
+        "by year": ", ".join(f"{year} {shown(each.auc, 3)}" for year, each in report.by_year.items()),
+        f"cost label, {cost.cost_bps:g} bps": f"{shown(cost.auc)} among the {cost.paying_share:.1%} that exceed it",
+        "- volatility alone ": f"{volatility}   difference {over_volatility}",
+        "- by year": ", ".join(f"{year} {shown(each.auc_cost_label, 3)}" for year, each in report.by_year.items()),
+        "- long pays, vs rest": f"{shown(cost.auc_long_pays)}   volatility {shown(cost.auc_long_pays_volatility)}",
+        "- short pays, vs rest": f"{shown(cost.auc_short_pays)}   volatility {shown(cost.auc_short_pays_volatility)}",
+        "log loss": f"{report.log_loss:.5f}   constant {report.log_loss_constant:.5f}   "
+        f"difference {shown(report.log_loss_minus_constant, 5, '+')}",
+        "calibration": f"error {report.calibration_error:.4f}   bias {shown(report.calibration_bias, sign='+')}",
+        "decile spread, bps": shown(report.decile_spread_bps, 1),
+        "net bps per trade": f"{shown(report.net_bps_per_trade, 1)} ({report.trades} trades)",
+        "net Sharpe, annual": f"{shown(pnl.sharpe, 2)}   {shown(pnl.annual_return_bps, 0)} bps a year   "
+        f"turnover {pnl.turnover_per_day:.2f} a day",
+        "deflated Sharpe": f"{known(pnl.deflated_sharpe)}   overfitting {known(pnl.overfitting_probability)} "
+        f"({pnl.tries_compared} series compared)",
+    }
+    deciles = "\n".join(decile_line(number, each) for number, each in enumerate(report.deciles, start=1))
+    return "\n".join(f"  {name:22s}{value}" for name, value in lines.items()) + "\n" + deciles
+
+
+def known(value: float | None) -> str:
+    return "unknown" if value is None else f"{value:.3f}"
+
+
+def decile_line(number: int, decile: Decile) -> str:
+    return (
+        f"    decile {number:2d}  {decile.rows:5d} hours  forecast {known(decile.probability)}  "
+        f"up {shown(decile.up_share, 3)}  return {shown(decile.mean_return_bps, 1, '+')} bps"
+    )
+
+
+def permuted(report: PermutationReport) -> str:
+    head = (
+        f"\nAUC lost at {report.horizon_hours} h on the newest {report.windows} windows ({report.rows} hours) when "
+        f"other weeks lend the features; with all in place {shown(report.auc)}"
+    )
+    lines = [f"  {each.kind:8s}{each.name:32s}{shown(each.drop, sign='+')}" for each in report.drops]
+    return "\n".join([head, *lines])
 
 
 def main(folder: Path, given: dict[str, str]) -> None:
     horizons = tuple(int(h) for h in given.pop("horizons", "5,12,24").split(","))
-    seed = int(given.pop("seed", "20260101"))
+    seed, tries = int(given.pop("seed", "20260101")), int(given.pop("tries", "4"))
+    champion, save = given.pop("champion", None), given.pop("save", None)
     kinds = {field.name: field.type for field in fields(BoostingParameters)}
     parameters = replace(
         BoostingParameters(), **{name: (float if kinds[name] is float else int)(value) for name, value in given.items()}
@@ -111,33 +172,38 @@ def main(folder: Path, given: dict[str, str]) -> None:
     data = training_set(folder, horizons)
     first = (np.datetime64(FIRST_SCORED.replace(tzinfo=None)) - data.decision_time[0]) // np.timedelta64(1, "h")
     settings = TrainingSettings(horizons_hours=horizons, min_train_hours=int(first), seed=seed)
-    started = time.perf_counter()
-    walk = walk_forward(
-        data,
-        Boosting(parameters),
-        settings=settings,
-        volatility_feature=find_volatility_feature(data.feature_names),
+    started, busy = time.perf_counter(), time.process_time()
+    volatility = find_volatility_feature(data.feature_names)
+    walk = walk_forward(data, Boosting(parameters), settings=settings, volatility_feature=volatility, keep=4)
+    seconds, cpu_seconds = time.perf_counter() - started, time.process_time() - busy
+    if save is not None:
+        walk.oof.write_parquet(save)
+    print(
+        f"{parameters}\n{len(data.feature_names)} features, {walk.folds} refits, {seconds:.0f} s "
+        f"({cpu_seconds:.0f} CPU seconds)"
     )
-    seconds = time.perf_counter() - started
-    peak_gib = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
-    print(f"{parameters}\n{len(data.feature_names)} features, {walk.folds} refits, {seconds:.0f} s, {peak_gib:.1f} GiB")
+    rivals = Rivals(
+        volatility=volatility_level(data, volatility),
+        champion=pl.read_parquet(champion) if champion else None,
+        tries=tries,
+    )
     for h in horizons:
-        report = horizon_report(walk.oof, horizon_hours=h, settings=settings)
+        report = horizon_report(walk.oof, horizon_hours=h, settings=settings, rivals=rivals)
         raw = walk.oof.filter(pl.col("horizon_hours") == h)
         raw_auc = auc(raw["raw_probability"].to_numpy(), raw["up"].to_numpy())
         print(
             f"\n{h} h, {report.rows} hours (validation claimed {np.nanmean(walk.validation_auc[h]):.4f}, "
-            f"median rounds {np.median(walk.effort[h]):.0f})\n"
-            f"  AUC of sign        {shown(report.auc)}   uncalibrated {raw_auc:.4f}\n"
-            f"  volatility alone   {shown(report.auc_volatility)}   difference {shown(report.auc_minus_volatility)}\n"
-            f"  moves > 0.30 %     {shown(report.auc_large_moves)}   one hour late {shown(report.auc_one_hour_late)}\n"
-            f"  by year            { ({year: round(value, 4) for year, value in report.auc_by_year.items()}) }\n"
-            f"  log loss           {report.log_loss:.5f}   constant {report.log_loss_constant:.5f}   "
-            f"calibration error {report.calibration_error:.4f}\n"
-            f"  decile spread bps  {shown(report.decile_spread_bps, 1)}   "
-            f"net bps per trade {shown(report.net_bps_per_trade, 1)} ({report.trades} trades)\n"
-            f"  {verdict(report, round_trip_cost_bps=settings.round_trip_cost_bps)}"
+            f"uncalibrated {raw_auc:.4f}, median rounds {np.median(walk.effort[h]):.0f})\n{figures(report)}\n"
+            f"  {verdict(report, round_trip_cost_bps=settings.round_trip_cost_bps)}",
+            flush=True,
         )
+    families = {spec.name: spec.family for spec in feature_specs(symbol=SYMBOL, cross_symbols=CROSS)}
+    importance = permutation_importance(
+        data, walk.kept, horizon_hours=primary_horizon_hours(horizons), families=families, settings=settings
+    )
+    if importance is not None:
+        print(permuted(importance))
+    print(f"\npeak memory {resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20:.1f} GiB")
 
 
 if __name__ == "__main__":

@@ -1,10 +1,12 @@
 """How fast the walk-forward refits, and what it costs in memory; on random numbers, so skill is 0.5 by design.
 
-    python benchmarks/walk_forward.py [refits|history]
+    python benchmarks/walk_forward.py [refits|history|training] [threads=2]
 
 `refits`: 357 refits on 2,400 rolling rows, four horizons, 80 features, the shape of the reviewed system.
 `history`: quarterly refits on an expanding history of 43,000 hours, three horizons, 160 features.
-Prints one line each: seconds, refits per second, models per second, peak memory.
+`training`: the whole of `train_candidate` on the second shape: walk-forward, production models, parity, report.
+Prints one line each: seconds, refits per second, models per second, peak memory. CPU seconds are those of all threads
+together: on two idle cores the wall clock comes near to half of them, on a busy machine only they can be compared.
 """
 
 import resource
@@ -17,6 +19,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 import numpy as np
 
 from eth_pipeline.models.boosting import Boosting, BoostingParameters
+from eth_pipeline.models.candidate import train_candidate
 from eth_pipeline.models.dataset import HorizonTarget, TrainingSet
 from eth_pipeline.models.walk_forward import walk_forward, windows_by_index
 from eth_pipeline.settings import TrainingSettings
@@ -43,38 +46,58 @@ def random_history(rows: int, *, features: int, horizons_hours: tuple[int, ...])
 
 def measure(name: str, data: TrainingSet, settings: TrainingSettings, parameters: BoostingParameters) -> None:
     windows = len(windows_by_index(data, settings))
-    started = time.perf_counter()
+    started, busy = time.perf_counter(), time.process_time()
     walk = walk_forward(data, Boosting(parameters), settings=settings, volatility_feature="realised_vol_24h")
-    seconds = time.perf_counter() - started
+    seconds, cpu_seconds = time.perf_counter() - started, time.process_time() - busy
     rounds = np.mean([effort for of_horizon in walk.effort.values() for effort in of_horizon])
     fits = 2 * windows * len(data.horizons_hours)
-    peak_mib = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
     print(
-        f"{name}: {windows} refits x {len(data.horizons_hours)} horizons, {data.features.shape[1]} features: "
-        f"{seconds:.1f} s, {windows / seconds:.2f} refits/s, {fits / seconds:.1f} boosters/s "
-        f"(two per horizon: with early stopping, then on all rows; mean {rounds:.0f} rounds), peak {peak_mib:.0f} MiB"
+        f"{name}: {windows} refits x {len(data.horizons_hours)} horizons, {data.features.shape[1]} features, "
+        f"{parameters.threads} threads: {seconds:.1f} s ({cpu_seconds:.1f} CPU seconds), "
+        f"{windows / seconds:.2f} refits/s, {fits / seconds:.1f} boosters/s "
+        f"(two per horizon: with early stopping, then on all rows; mean {rounds:.0f} rounds), peak {peak_mib():.0f} MiB"
     )
 
 
-def rolling_refits() -> None:
+def peak_mib() -> float:
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+
+
+def rolling_refits(parameters: BoostingParameters) -> None:
     refits, train_rows, every = 357, 2_400, 24
     settings = TrainingSettings(
         horizons_hours=(3, 5, 12, 24), refit_every_hours=every, min_train_hours=train_rows, max_train_hours=train_rows
     )
     rows = train_rows + refits * every
     data = random_history(rows, features=80, horizons_hours=settings.horizons_hours)
-    measure("357 rolling refits", data, settings, BoostingParameters())
+    measure("357 rolling refits", data, settings, parameters)
 
 
-def expanding_history() -> None:
+def expanding_history(parameters: BoostingParameters) -> None:
     settings = TrainingSettings()
     data = random_history(43_000, features=160, horizons_hours=settings.horizons_hours)
-    measure("quarterly expanding", data, settings, BoostingParameters())
+    measure("quarterly expanding", data, settings, parameters)
+
+
+def full_training(parameters: BoostingParameters) -> None:
+    settings = TrainingSettings()
+    data = random_history(43_000, features=160, horizons_hours=settings.horizons_hours)
+    started, busy = time.perf_counter(), time.process_time()
+    report = train_candidate(data, Boosting(parameters), settings=settings, tries=1).report
+    seconds, cpu_seconds = time.perf_counter() - started, time.process_time() - busy
+    print(
+        f"full training: {report.folds} refits, {report.oof_rows} scored hours x {len(report.horizons)} horizons: "
+        f"{seconds:.1f} s ({cpu_seconds:.1f} CPU seconds), peak {peak_mib():.0f} MiB"
+    )
 
 
 if __name__ == "__main__":
-    chosen = sys.argv[1:] or ["refits", "history"]
+    given = dict(argument.split("=", 1) for argument in sys.argv[1:] if "=" in argument)
+    chosen = [argument for argument in sys.argv[1:] if "=" not in argument] or ["refits", "history"]
+    boosting = BoostingParameters(threads=int(given.get("threads", "2")))
     if "refits" in chosen:
-        rolling_refits()
+        rolling_refits(boosting)
     if "history" in chosen:
-        expanding_history()
+        expanding_history(boosting)
+    if "training" in chosen:
+        full_training(boosting)

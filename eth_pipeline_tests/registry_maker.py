@@ -6,9 +6,11 @@ Belongs here: small, valid, real values that a test then bends in one place. Doe
 import os
 import shutil
 from datetime import UTC, datetime, timedelta
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 from eth_pipeline.contracts.artifact import (
@@ -20,7 +22,16 @@ from eth_pipeline.contracts.artifact import (
     RuntimeContract,
     feature_schema_digest,
 )
-from eth_pipeline.models.report import Estimate, EvaluationReport, HorizonReport, ParityReport
+from eth_pipeline.models.report import (
+    CostLabelFigures,
+    Decile,
+    Estimate,
+    EvaluationReport,
+    HorizonReport,
+    NetPnl,
+    ParityReport,
+    YearFigures,
+)
 from eth_pipeline.registry.atomic import exclusive
 from eth_pipeline.registry.bundle import Expectations, attach_decision, fingerprint, write_bundle
 from eth_pipeline.registry.decision import decide
@@ -49,12 +60,51 @@ def horizon(hours: int, **changes: Any) -> HorizonReport:
         "auc_large_moves": around(0.56, half_width=0.015),
         "auc_one_hour_late": around(0.54, half_width=0.01),
         "auc_by_year": {"2024": 0.55, "2025": 0.55},
+        "by_year": dict.fromkeys(
+            ("2024", "2025"),
+            YearFigures(rows=8_000, auc=around(0.55, half_width=0.02), auc_cost_label=around(0.56, half_width=0.02)),
+        ),
+        "cost_label": CostLabelFigures(
+            cost_bps=14.0,
+            paying_share=0.8,
+            auc=around(0.555, half_width=0.012),
+            auc_volatility=around(0.505, half_width=0.012),
+            auc_minus_volatility=around(0.05, half_width=0.012),
+            auc_long_pays=around(0.54, half_width=0.012),
+            auc_long_pays_volatility=around(0.53, half_width=0.012),
+            auc_short_pays=around(0.54, half_width=0.012),
+            auc_short_pays_volatility=around(0.53, half_width=0.012),
+        ),
         "log_loss": 0.688,
         "log_loss_constant": 0.693,
+        "log_loss_minus_constant": around(-0.005, half_width=0.002),
         "calibration_error": 0.01,
+        "calibration_bias": around(0.0, half_width=0.01),
+        "deciles": tuple(
+            Decile(
+                rows=2_000,
+                probability=0.41 + 0.02 * number,
+                up_share=around(0.41 + 0.02 * number, half_width=0.02),
+                mean_return_bps=around(2.0 * number - 9.0, half_width=6.0),
+            )
+            for number in range(10)
+        ),
         "decile_spread_bps": around(18.0, half_width=6.0),
         "net_bps_per_trade": around(9.0, half_width=5.0),
         "trades": 900,
+        "pnl": NetPnl(
+            days=840,
+            sharpe=around(1.4, half_width=1.0),
+            annual_return_bps=around(700.0, half_width=500.0),
+            turnover_per_day=0.4,
+            sharpe_per_week=0.194,
+            skewness=-0.2,
+            kurtosis=5.0,
+            deflated_sharpe=0.98,
+            tries_sharpe_variance=None,
+            overfitting_probability=None,
+            tries_compared=1,
+        ),
     }
     return HorizonReport(**{**fields, **changes})
 
@@ -119,6 +169,31 @@ def contract(**changes: Any) -> RuntimeContract:
     return RuntimeContract(**{**fields, **changes})
 
 
+@lru_cache
+def tiny_model(content: bytes, *, inputs: int = len(FEATURES), opset: int = 17) -> bytes:
+    """A real, small ONNX model, sigmoid(features @ weights + bias), whose weights are drawn from `content`."""
+    from onnx import TensorProto, helper, numpy_helper
+
+    weights = np.random.default_rng(list(content)).normal(size=(inputs, 1)).astype(np.float32)
+    graph = helper.make_graph(
+        nodes=[
+            helper.make_node("Gemm", ["features", "weights", "bias"], ["score"]),
+            helper.make_node("Sigmoid", ["score"], ["column"]),
+            helper.make_node("Reshape", ["column", "flat"], ["probability"]),
+        ],
+        name="tiny",
+        inputs=[helper.make_tensor_value_info("features", TensorProto.FLOAT, ["rows", inputs])],
+        outputs=[helper.make_tensor_value_info("probability", TensorProto.FLOAT, ["rows"])],
+        initializer=[
+            numpy_helper.from_array(weights, "weights"),
+            numpy_helper.from_array(np.zeros(1, dtype=np.float32), "bias"),
+            numpy_helper.from_array(np.array([-1], dtype=np.int64), "flat"),
+        ],
+    )
+    made = helper.make_model(graph, opset_imports=[helper.make_opsetid("", opset)], ir_version=8)
+    return bytes(made.SerializeToString(deterministic=True))
+
+
 def data_versions() -> DataVersions:
     """The lake versions a candidate was trained on."""
     return DataVersions(
@@ -134,10 +209,10 @@ def data_versions() -> DataVersions:
 def candidate(
     folder: Path, *, provenance: Provenance = "binance", content: bytes = b"model", **changes: Any
 ) -> EvaluationReport:
-    """Write an undecided bundle whose models are `content` and return its report; `changes` bend the contract."""
+    """Write an undecided bundle whose models differ by `content` and return its report; `changes` bend the contract."""
     figures = report(provenance=provenance)
     made = contract(provenance=provenance, **changes)
-    models = {model.file: content + model.file.encode() for model in made.models}
+    models = {model.file: tiny_model(content + model.file.encode()) for model in made.models}
     write_bundle(folder, contract=made, models=models, report=figures, data=data_versions())
     return figures
 

@@ -38,6 +38,29 @@ def test_the_same_seed_gives_the_same_model_whatever_the_threads(data: TrainingS
     assert one != other
 
 
+def test_threads_are_no_part_of_what_counts_as_a_try() -> None:
+    assert Boosting(replace(QUICK, threads=7)).digest() == Boosting(QUICK).digest()
+
+
+def test_a_matrix_changed_in_place_is_binned_again(data: TrainingSet) -> None:
+    """A fit and its refit share their bins; sharing them by identity would serve stale ones."""
+    changing = replace(data, features=data.features.copy())
+    before = Boosting(QUICK).refit(changing, EVERY, effort={5: 10}, seed=1)
+    changing.features[:, 0] = -changing.features[:, 0]
+    after = Boosting(QUICK).refit(changing, EVERY, effort={5: 10}, seed=1)
+    fresh = Boosting(QUICK).refit(replace(data, features=changing.features.copy()), EVERY, effort={5: 10}, seed=1)
+    assert before.to_onnx()[5].onnx != after.to_onnx()[5].onnx
+    assert after.to_onnx()[5].onnx == fresh.to_onnx()[5].onnx
+
+
+def test_a_refit_does_not_depend_on_what_was_binned_before(data: TrainingSet) -> None:
+    """The window's bins must not leak into the next one of the same thread."""
+    alone = Boosting(QUICK).refit(data, {5: np.arange(500, 2_500)}, effort={5: 10}, seed=1)
+    Boosting(QUICK).fit(data, {5: FOLD}, seed=1)
+    again = Boosting(QUICK).refit(data, {5: np.arange(500, 2_500)}, effort={5: 10}, seed=1)
+    assert alone.to_onnx()[5].onnx == again.to_onnx()[5].onnx
+
+
 def test_rows_outside_the_fold_teach_nothing(data: TrainingSet) -> None:
     """Changed targets and features of the test rows must leave the model as it is."""
     changed = replace(data, features=data.features.copy())

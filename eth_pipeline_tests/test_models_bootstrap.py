@@ -29,6 +29,27 @@ def test_a_resampled_auc_is_the_auc_of_the_repeated_weeks() -> None:
         assert drawn[sample] == pytest.approx(roc_auc_score(up[taken], score[taken]), abs=1e-12)
 
 
+def test_weeks_that_only_rose_or_only_fell_and_more_weeks_than_one_pass_holds_change_nothing() -> None:
+    """Pairs are counted week against week, a few dozen weeks at a time; a subset of rows may leave a week empty."""
+    random = np.random.default_rng(14)
+    rows = 168 * 150
+    up = (random.random(rows) < 0.5).astype(float)
+    up[: 168 * 3], up[168 * 80 : 168 * 90] = 1.0, 0.0
+    score = np.round(random.standard_normal(rows) + 0.1 * up, 2)
+    resamples = WeeklyResamples.of(hours(rows), samples=5, seed=5)
+    mask = (random.random(rows) < 0.3) & (resamples.week % 7 != 2)
+    drawn = resamples.where(mask).auc(score[mask], up[mask])
+    for sample in range(5):
+        weight = resamples.draws[sample][resamples.week[mask]]
+        assert drawn[sample] == pytest.approx(roc_auc_score(up[mask], score[mask], sample_weight=weight), abs=1e-12)
+
+
+def test_a_resample_with_one_outcome_only_has_no_auc() -> None:
+    resamples = WeeklyResamples.of(hours(1_680), samples=50, seed=1)
+    assert np.isnan(resamples.auc(np.arange(1_680.0), np.ones(1_680))).all()
+    assert np.isnan(resamples.auc(np.arange(1_680.0), np.zeros(1_680))).all()
+
+
 def test_a_resampled_mean_is_the_mean_of_the_repeated_weeks() -> None:
     values = np.random.default_rng(6).standard_normal(168 * 10)
     mask = values > 0.3

@@ -10,12 +10,17 @@ import pytest
 
 from eth_pipeline.models.boosting import Boosting
 from eth_pipeline.models.calibration import Calibration
-from eth_pipeline.models.candidate import Candidate, train_candidate
+from eth_pipeline.models.candidate import Candidate, Scrutiny, train_candidate
 from eth_pipeline.models.dataset import TrainingSet
 from eth_pipeline.models.evaluation import primary_horizon_hours, verdict
+from eth_pipeline.models.horizon_figures import Rivals, horizon_report
 from eth_pipeline.models.metrics import auc
-from eth_pipeline.models.report import Estimate
-from eth_pipeline_tests.planted_history import QUICK, SMALL, planted_history
+from eth_pipeline.models.pnl import daily_pnl
+from eth_pipeline.models.report import Estimate, EvaluationReport
+from eth_pipeline.models.walk_forward import walk_forward
+from eth_pipeline.registry.gates import evaluate_gates
+from eth_pipeline.settings import load_settings
+from eth_pipeline_tests.planted_history import QUICK, SMALL, VOLATILITY, planted_history
 
 
 def trained(data: TrainingSet) -> Candidate:
@@ -68,10 +73,89 @@ def test_shuffled_labels_leave_nothing_to_find(skilled_data: TrainingSet) -> Non
         for h, target in skilled_data.targets.items()
     }
     report = trained(replace(skilled_data, targets=shuffled)).report
-    estimate = report.horizon(5).auc
-    assert estimate.low is not None
-    assert estimate.high is not None
-    assert estimate.low <= 0.5 <= estimate.high
+    of_five_hours = report.horizon(5)
+    for estimate in (of_five_hours.auc, of_five_hours.cost_label.auc, of_five_hours.by_year["2022"].auc):
+        assert estimate.low is not None
+        assert estimate.high is not None
+        assert estimate.low <= 0.5 <= estimate.high
+    assert {"oof_auc", "beats_chance", "beats_volatility", "deflated", "pays_after_costs"} <= refused_by(report)
+
+
+def refused_by(report: EvaluationReport) -> set[str]:
+    """Names of the promotion gates that fail under the default settings, of both phases."""
+    gates = evaluate_gates(
+        report,
+        settings=load_settings().gates,
+        provenance=report.provenance,
+        champion_comparison=None,
+        champion_fingerprint=None,
+    )
+    return {gate.name for gate in gates if not gate.passed}
+
+
+def test_a_random_walk_is_refused_and_its_cost_label_forecast_is_a_coin(unskilled: Candidate) -> None:
+    assert {"oof_auc", "beats_chance", "beats_volatility", "deflated", "pays_after_costs"} <= refused_by(
+        unskilled.report
+    )
+    for report in unskilled.report.horizons:
+        estimate = report.cost_label.auc
+        assert estimate.low is not None
+        assert estimate.high is not None
+        assert estimate.low <= 0.5 <= estimate.high
+        assert report.pnl.sharpe.value is None, "it never acts"
+        assert report.pnl.deflated_sharpe is None
+
+
+def test_permuting_finds_the_planted_feature_and_nothing_in_a_random_walk(
+    skilled: Candidate, unskilled: Candidate
+) -> None:
+    for candidate, present in ((skilled, True), (unskilled, False)):
+        permutation = candidate.report.permutation
+        assert permutation is not None
+        skill = next((each.drop for each in permutation.drops if each.name == "skill"), None)
+        assert (skill is not None and skill.low is not None and skill.low > 0) == present
+
+
+def test_skill_that_pays_has_a_sharpe_ratio_that_more_tries_deflate() -> None:
+    data = planted_history(6_000, strength=0.45, seed=4, horizons_hours=(5,))
+    cheap = SMALL.model_copy(update={"round_trip_cost_bps": 2.0})
+    walk = walk_forward(data, Boosting(QUICK), settings=cheap, volatility_feature=VOLATILITY)
+    found = {
+        tries: horizon_report(walk.oof, horizon_hours=5, settings=cheap, rivals=Rivals(tries=tries)).pnl
+        for tries in (1, 1_000)
+    }
+    assert found[1].sharpe.low is not None
+    assert found[1].sharpe.low > 0
+    assert found[1].deflated_sharpe is not None
+    assert found[1_000].deflated_sharpe is not None
+    assert found[1].deflated_sharpe > 0.95
+    assert found[1_000].deflated_sharpe < found[1].deflated_sharpe
+
+
+def test_the_report_survives_json_whole(skilled: Candidate, unskilled: Candidate) -> None:
+    """NaN becomes null in JSON, so a report that holds one does not come back as it was."""
+    for candidate in (skilled, unskilled):
+        assert EvaluationReport.model_validate_json(candidate.report.model_dump_json()) == candidate.report
+
+
+def test_a_candidate_is_judged_beside_the_last_champion_and_the_earlier_tries() -> None:
+    data = planted_history(4_000, strength=0.3, seed=8, horizons_hours=(5,))
+    first = trained(data)
+    series = daily_pnl(first.oof, round_trip_cost_bps=14.0)
+    earlier = pl.concat([series.with_columns(try_id=pl.lit(name)) for name in ("a", "b")])
+    scrutiny = Scrutiny(
+        champion=first.oof, tried=earlier, families={"skill": "planted", "noise_0": "noise"}, permutation_windows=1
+    )
+    found = train_candidate(data, Boosting(QUICK), settings=SMALL, tries=3, scrutiny=scrutiny).report
+    assert found.horizon(5).champion is not None
+    assert found.horizon(5).champion.auc_minus_champion.value == 0.0
+    assert found.horizon(5).pnl.tries_compared == 3
+    assert found.permutation is not None
+    assert found.permutation.windows == 1
+    assert {each.name for each in found.permutation.drops if each.kind == "family"} == {"planted", "noise"}
+    without = train_candidate(data, Boosting(QUICK), settings=SMALL, tries=3, scrutiny=Scrutiny(permutation_windows=0))
+    assert without.report.permutation is None
+    assert without.report.horizon(5).champion is None
 
 
 def test_a_leaky_feature_looks_too_good(skilled_data: TrainingSet) -> None:
@@ -80,7 +164,12 @@ def test_a_leaky_feature_looks_too_good(skilled_data: TrainingSet) -> None:
     leak = skilled_data.targets[5].forward_return + random.normal(0, 0.02, len(skilled_data.decision_time))
     features = skilled_data.features.copy()
     features[:, 2] = leak
-    assert trained(replace(skilled_data, features=features)).report.oof_auc > 0.60
+    report = trained(replace(skilled_data, features=features)).report
+    assert report.oof_auc > 0.60
+    assert "auc_believable" in refused_by(report)
+    assert report.permutation is not None
+    worst = next(each for each in report.permutation.drops if each.kind == "feature")
+    assert worst.name == skilled_data.feature_names[2], "and what is lost without it says where to look"
 
 
 def test_the_report_counts_out_of_fold_rows_only(skilled: Candidate) -> None:

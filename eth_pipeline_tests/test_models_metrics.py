@@ -65,3 +65,21 @@ def test_every_trade_pays_its_round_trip_and_shorts_gain_from_falls() -> None:
 def test_a_year_with_one_outcome_only_is_left_out() -> None:
     times = np.array(["2023-12-31T23", "2024-01-01T00", "2024-01-01T01"], dtype="datetime64[us]")
     assert metrics.auc_by_year(np.array([0.1, 0.2, 0.3]), np.array([1.0, 0.0, 1.0]), times) == {"2024": 1.0}
+
+
+def test_the_log_loss_is_the_mean_of_what_each_row_lost() -> None:
+    rows = metrics.row_log_loss(np.array([0.5, 0.9, 0.0]), np.array([1.0, 0.0, 0.0]))
+    np.testing.assert_allclose(rows, [np.log(2), -np.log(0.1), 0.0], atol=1e-6)
+
+
+def test_bins_hold_equal_counts_and_equal_scores_share_one() -> None:
+    score = np.random.default_rng(3).permutation(1_000).astype(float)
+    member = metrics.equal_count_bins(score)
+    assert np.bincount(member).tolist() == [100] * 10
+    assert score[member == 9].min() == 900.0
+    assert len(np.unique(metrics.equal_count_bins(np.full(50, 0.5)))) == 1
+
+
+def test_only_moves_beyond_the_round_trip_pay_and_each_on_its_side() -> None:
+    outcome = metrics.cost_outcome(np.array([-0.01, -0.0013, 0.0, 0.0015]), round_trip_cost_bps=14.0)
+    assert outcome.tolist() == [-1.0, 0.0, 0.0, 1.0]

@@ -1,5 +1,6 @@
 """Tests of eth_pipeline.models.walk_forward: nothing is known before it is known."""
 
+from collections.abc import Mapping
 from dataclasses import replace
 
 import numpy as np
@@ -9,6 +10,8 @@ import pytest
 from eth_pipeline.errors import SettingsInvalid
 from eth_pipeline.models.boosting import Boosting
 from eth_pipeline.models.dataset import TrainingSet
+from eth_pipeline.models.folds import Fold
+from eth_pipeline.models.forecaster import FittedForecaster
 from eth_pipeline.models.walk_forward import OOF_SCHEMA, WalkForward, walk_forward, windows_by_index
 from eth_pipeline_tests.planted_history import HOUR, QUICK, SMALL, VOLATILITY, planted_history
 
@@ -68,6 +71,75 @@ def test_only_ended_labels_teach_whatever_the_horizon(data: TrainingSet) -> None
 
 def test_the_same_seed_gives_the_same_forecasts(data: TrainingSet, walk: WalkForward) -> None:
     assert walked(data).oof.equals(walk.oof)
+
+
+def test_windows_side_by_side_give_the_forecasts_of_windows_one_by_one(data: TrainingSet, walk: WalkForward) -> None:
+    """Six windows of a rolling history, so that several are under way at a time; threads may change the speed only."""
+    settings = SMALL.model_copy(update={"refit_every_hours": 500, "max_train_hours": 2_400})
+    found = [
+        walk_forward(data, Boosting(replace(QUICK, threads=threads)), settings=settings, volatility_feature=VOLATILITY)
+        for threads in (1, 2, 5)
+    ]
+    assert found[0].folds == 6
+    assert found[0].oof.equals(found[1].oof)
+    assert found[0].oof.equals(found[2].oof)
+    assert found[0].effort == found[1].effort == found[2].effort
+    assert found[0].validation_auc == found[2].validation_auc
+
+
+def test_a_forecaster_that_says_nothing_of_threads_is_fitted_one_window_at_a_time(data: TrainingSet) -> None:
+    """A network fills its device alone; two of them at a time would share its memory."""
+    under_way, most = 0, 0
+
+    class OneByOne:
+        algorithm = "lightgbm"
+        digest = Boosting(QUICK).digest
+        refit = Boosting(QUICK).refit
+
+        def fit(self, data: TrainingSet, folds: Mapping[int, Fold], *, seed: int) -> FittedForecaster:
+            nonlocal under_way, most
+            under_way += 1
+            most = max(most, under_way)
+            fitted = Boosting(QUICK).fit(data, folds, seed=seed)
+            under_way -= 1
+            return fitted
+
+    oof = walk_forward(data, OneByOne(), settings=SMALL, volatility_feature=VOLATILITY).oof
+    assert most == 1
+    assert oof.equals(walked(data).oof)
+
+
+def test_the_kept_models_are_those_that_scored_the_newest_windows(data: TrainingSet, walk: WalkForward) -> None:
+    kept = walk_forward(data, Boosting(QUICK), settings=SMALL, volatility_feature=VOLATILITY, keep=2).kept
+    assert walk.kept == ()
+    assert len(kept) == 2
+    for fold, window in zip((1, 2), kept, strict=True):
+        raw = window.fitted.probability(data, window.test)
+        for horizon in (5, 12):
+            rows = walk.oof.filter((pl.col("fold") == fold) & (pl.col("horizon_hours") == horizon))
+            np.testing.assert_array_equal(rows["raw_probability"].to_numpy(), raw[horizon])
+            calibrated = window.calibration[horizon].apply(raw[horizon])
+            np.testing.assert_array_equal(rows["probability"].to_numpy(), calibrated)
+
+
+def test_a_refit_that_fails_ends_the_walk(data: TrainingSet) -> None:
+    """A window that is lost in a thread must not be missing from the report in silence."""
+
+    class Failing:
+        algorithm = "failing"
+        digest = Boosting(QUICK).digest
+        refit = Boosting(QUICK).refit
+
+        def side_by_side(self) -> tuple["Failing", int]:
+            return self, 2
+
+        def fit(self, data: TrainingSet, folds: Mapping[int, Fold], *, seed: int) -> FittedForecaster:
+            if folds[5].index == 1:
+                raise ValueError("the device is gone")
+            return Boosting(QUICK).fit(data, folds, seed=seed)
+
+    with pytest.raises(ValueError, match="the device is gone"):
+        walk_forward(data, Failing(), settings=SMALL, volatility_feature=VOLATILITY)
 
 
 def test_progress_counts_the_windows(data: TrainingSet) -> None:

@@ -6,16 +6,22 @@ export (`models.onnx_export`).
 Missing values stay missing: LightGBM learns a direction for them. All rows weigh the same: with hourly rows
 and one horizon the uniqueness weights of overlapping labels are constant away from gaps, and weighting by
 the size of the move lowered the AUC in earlier measurements.
+
+A fit of a few thousand rows is some hundred very short calls: a second thread inside them costs more than it
+gives, so the walk-forward runs whole fits side by side instead (`side_by_side`). Every call then names one
+thread: LightGBM keeps its thread count in one place per process, and boosters that ask for different counts at
+the same time would change it under each other.
 """
 
 import hashlib
 import json
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 import numpy as np
 
+from eth_pipeline.models.binning import Binned
 from eth_pipeline.models.calibration import sigmoid
 from eth_pipeline.models.dataset import Floats, Matrix, Rows, TrainingSet
 from eth_pipeline.models.folds import Fold
@@ -24,7 +30,7 @@ from eth_pipeline.models.onnx_export import export_trees
 from eth_pipeline.models.parity import probe_rows
 
 _SEED_STEP = 1_000
-_ONE_THREAD_BELOW_ROWS = 10_000
+_SMALL_FIT_ROWS = 10_000
 
 
 @dataclass(frozen=True)
@@ -42,7 +48,8 @@ class BoostingParameters:
         l2: L2 penalty on leaf values.
         max_bins: histogram bins per feature.
         members: boosters that differ in their seed and are averaged in logits; costs that many times.
-        threads: training threads at most; small fits use one, the result does not depend on it.
+        threads: training threads at most, inside one fit or as fits side by side; small fits use one each. The
+            result does not depend on it, so it is no part of the digest.
     """
 
     leaves: int = 15
@@ -58,7 +65,11 @@ class BoostingParameters:
     threads: int = 2
 
     def native(self, *, seed: int, rows: int) -> dict[str, Any]:
-        """LightGBM's own names, for a fit on `rows` rows."""
+        """LightGBM's own names, for a fit on `rows` rows.
+
+        Small fits build their histograms column by column, which is faster there and grows the same trees.
+        """
+        small = rows < _SMALL_FIT_ROWS
         return {
             "objective": "binary",
             "metric": "binary_logloss",
@@ -70,8 +81,8 @@ class BoostingParameters:
             "max_bin": self.max_bins,
             "feature_pre_filter": False,
             "deterministic": True,
-            "force_row_wise": True,
-            "num_threads": 1 if rows < _ONE_THREAD_BELOW_ROWS else self.threads,
+            "force_col_wise" if small else "force_row_wise": True,
+            "num_threads": 1 if small else self.threads,
             "seed": seed,
             "verbosity": -1,
         }
@@ -89,12 +100,17 @@ class Boosting:
         return "lightgbm"
 
     def digest(self) -> str:
-        """sha256 of the parameters."""
-        return hashlib.sha256(json.dumps(asdict(self.parameters), sort_keys=True).encode()).hexdigest()
+        """sha256 of the parameters that change the model."""
+        parameters = {name: value for name, value in asdict(self.parameters).items() if name != "threads"}
+        return hashlib.sha256(json.dumps(parameters, sort_keys=True).encode()).hexdigest()
+
+    def side_by_side(self) -> tuple["Boosting", int]:
+        """The same algorithm on one thread, and how many of its fits may run at the same time."""
+        return Boosting(replace(self.parameters, threads=1)), self.parameters.threads
 
     def fit(self, data: TrainingSet, folds: Mapping[int, Fold], *, seed: int) -> "FittedBoosting":
         """Boost on `train`, keep the round with the best log loss on `validation`, first member only."""
-        binned = _Binned(data, {h: fold.learn for h, fold in folds.items()}, self.parameters, seed=seed)
+        binned = self._binned(data, {h: fold.learn for h, fold in folds.items()}, seed=seed)
         members: dict[int, tuple[Any, ...]] = {}
         rounds: dict[int, int] = {}
         for horizon, fold in folds.items():
@@ -102,19 +118,23 @@ class Boosting:
             first, rounds[horizon] = self._boost_until_stale(train, validation, seed=seed)
             rest = [self._boost(train, rounds[horizon], seed=self._seed(seed, n)) for n in self._extra_members]
             members[horizon] = (first, *rest)
-        return FittedBoosting(members, rounds, data.feature_names)
+        return FittedBoosting(members, rounds, data.feature_names, self.parameters.threads)
 
     def refit(
         self, data: TrainingSet, rows: Mapping[int, Rows], *, effort: Mapping[int, int], seed: int
     ) -> "FittedBoosting":
         """Boost on `rows` for `effort` rounds."""
-        binned = _Binned(data, rows, self.parameters, seed=seed)
+        binned = self._binned(data, rows, seed=seed)
         members: dict[int, tuple[Any, ...]] = {}
         for horizon, used in rows.items():
             train = binned.subset(used, horizon)
             seeds = [seed, *(self._seed(seed, n) for n in self._extra_members)]
             members[horizon] = tuple(self._boost(train, effort[horizon], seed=each) for each in seeds)
-        return FittedBoosting(members, dict(effort), data.feature_names)
+        return FittedBoosting(members, dict(effort), data.feature_names, self.parameters.threads)
+
+    def _binned(self, data: TrainingSet, rows: Mapping[int, Rows], *, seed: int) -> Binned:
+        union = np.unique(np.concatenate(list(rows.values())))
+        return Binned(data, union, self.parameters.native(seed=seed, rows=len(union)))
 
     @property
     def _extra_members(self) -> range:
@@ -155,6 +175,7 @@ class FittedBoosting:
     members: Mapping[int, tuple[Any, ...]]
     rounds: Mapping[int, int]
     feature_names: tuple[str, ...]
+    threads: int
 
     @property
     def effort(self) -> Mapping[int, int]:
@@ -173,8 +194,9 @@ class FittedBoosting:
     def probability_of(self, features: Matrix, *, horizon_hours: int) -> Floats:
         """Raw probability of up for feature rows [rows, features]."""
         members = self.members[horizon_hours]
+        rounds, threads = self.rounds[horizon_hours], self.threads if len(features) >= _SMALL_FIT_ROWS else 1
         scores = [
-            booster.predict(features, raw_score=True, num_iteration=self.rounds[horizon_hours]) for booster in members
+            booster.predict(features, raw_score=True, num_iteration=rounds, num_threads=threads) for booster in members
         ]
         return sigmoid(np.mean(scores, axis=0))
 
@@ -207,23 +229,3 @@ class FittedBoosting:
             )
             for horizon, members in self.members.items()
         }
-
-
-class _Binned:
-    """The union of all horizons' rows, binned once; bin edges come from learnable rows' features only."""
-
-    def __init__(
-        self, data: TrainingSet, rows: Mapping[int, Rows], parameters: BoostingParameters, *, seed: int
-    ) -> None:
-        from lightgbm import Dataset
-
-        self._data = data
-        self._rows = np.unique(np.concatenate(list(rows.values())))
-        matrix = data.features[self._rows]
-        native = parameters.native(seed=seed, rows=len(matrix))
-        self._dataset = Dataset(matrix, label=np.zeros(len(matrix)), params=native, free_raw_data=True).construct()
-
-    def subset(self, rows: Rows, horizon_hours: int) -> Any:
-        """LightGBM dataset of `rows` with the labels of one horizon."""
-        chosen = self._dataset.subset(np.searchsorted(self._rows, rows).tolist()).construct()
-        return chosen.set_label(self._data.targets[horizon_hours].up[rows])

@@ -5,8 +5,8 @@ Belongs here: resampling whole weeks and turning draws into intervals. Does not 
 
 Hourly rows with labels of 5 to 24 hours are not independent; whole calendar weeks nearly are. One resample
 draws as many weeks as there are, with replacement, so a row's weight is how often its week was drawn. Every
-figure is computed from row weights: an AUC by one cumulative sum over the sorted scores, a mean by one matrix
-product of draws and per-week sums. Decile members stay those of the full sample.
+figure is computed from sums per week: an AUC from the pairs that each week won against each other one, a mean from the
+week's total, both by one matrix product with the draws. Decile members stay those of the full sample.
 
 Source: Kunsch (1989) block bootstrap, non-overlapping blocks; percentile intervals of Efron.
 """
@@ -17,11 +17,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from eth_pipeline.models.dataset import Floats, Mask, Matrix, Times
-from eth_pipeline.models.metrics import BPS, simple_return, tails
+from eth_pipeline.models.metrics import BPS, auc, simple_return, tails
 from eth_pipeline.models.report import Estimate
 
 MIN_ROWS = 100
 MIN_WEEKS = 8
+_WEEKS_AT_ONCE = 64
+Weeks = NDArray[np.int64]
 
 
 @dataclass(frozen=True)
@@ -33,7 +35,7 @@ class WeeklyResamples:
         draws: float64 [samples, weeks].
     """
 
-    week: NDArray[np.int64]
+    week: Weeks
     draws: Floats
 
     @classmethod
@@ -55,19 +57,12 @@ class WeeklyResamples:
 
     def auc(self, score: Floats, up: Matrix | Floats) -> Floats:
         """AUC of every resample, [samples]; NaN where a resample has one class only."""
-        order = np.argsort(score, kind="stable")
-        ordered, week = score[order], self.week[order]
-        is_up = up[order] > 0.5
-        below = np.searchsorted(ordered, ordered[is_up], side="left")
-        through = np.searchsorted(ordered, ordered[is_up], side="right")
-        week_up, negative = week[is_up], (~is_up).astype(np.float64)
-        found = np.empty(len(self.draws))
-        seen = np.zeros(len(order) + 1)
-        for number, drawn in enumerate(self.draws):
-            np.cumsum(drawn[week] * negative, out=seen[1:])
-            weight = drawn[week_up]
-            pairs = weight.sum() * seen[-1]
-            found[number] = weight @ (seen[below] + seen[through]) / 2 / pairs if pairs else np.nan
+        weeks, is_up = self.draws.shape[1], up > 0.5
+        won = _wins(score[is_up], self.week[is_up], score[~is_up], self.week[~is_up], weeks=weeks)
+        total = ((self.draws @ won) * self.draws).sum(axis=1)
+        risen, fallen = (np.bincount(self.week[mask], minlength=weeks).astype(np.float64) for mask in (is_up, ~is_up))
+        pairs = (self.draws @ risen) * (self.draws @ fallen)
+        found: Floats = np.divide(total, pairs, out=np.full(len(total), np.nan), where=pairs > 0)
         return found
 
     def mean(self, values: Floats) -> Floats:
@@ -92,3 +87,40 @@ class WeeklyResamples:
             return Estimate(value=value, low=None, high=None)
         low, high = np.nanquantile(drawn, [(1 - share) / 2, (1 + share) / 2])
         return Estimate(value=value, low=float(low), high=float(high))
+
+    def mean_estimate(self, values: Floats) -> Estimate:
+        """Mean of `values` [rows] with its interval."""
+        return self.estimate(float(values.mean()), self.mean(values))
+
+    def auc_estimate(self, score: Floats, up: Matrix | Floats) -> Estimate:
+        """AUC of `score` [rows] with its interval."""
+        return self.estimate(auc(score, up), self.auc(score, up))
+
+    def auc_comparison(self, score: Floats, rival: Floats, up: Matrix | Floats) -> tuple[Estimate, Estimate, Estimate]:
+        """AUC of `score`, of `rival`, and the first minus the second, each with its interval, paired."""
+        values, draws = (auc(score, up), auc(rival, up)), (self.auc(score, up), self.auc(rival, up))
+        first, second = (self.estimate(value, drawn) for value, drawn in zip(values, draws, strict=True))
+        return first, second, self.estimate(values[0] - values[1], draws[0] - draws[1])
+
+
+def _wins(up: Floats, up_week: Weeks, down: Floats, down_week: Weeks, *, weeks: int) -> Floats:
+    """Pairs in which a row that went up has the higher score, by week of either row, [weeks up, weeks down].
+
+    Ties count one half. The rows that went up are sorted once; a row that went down at place r among them has lost to
+    those from r on, and how many of these are in each week is one row of a table of counts from the end.
+    """
+    order = np.argsort(up, kind="stable")
+    by_week = np.argsort(down_week, kind="stable")
+    fallen, first = down[by_week], np.searchsorted(down_week[by_week], np.arange(weeks))
+    places = [np.searchsorted(up[order], fallen, side=side) for side in ("left", "right")]
+    present = np.diff(np.append(first, len(down))) > 0
+    found = np.zeros((weeks, weeks))
+    for begin in range(0, weeks, _WEEKS_AT_ONCE):
+        columns = np.arange(begin, min(begin + _WEEKS_AT_ONCE, weeks))
+        above = np.zeros((len(up) + 1, len(columns)), dtype=np.int32)
+        above[:-1] = up_week[order][:, None] == columns
+        above = np.cumsum(above[::-1], axis=0, dtype=np.int32)[::-1]
+        for place in places:
+            if present.any():
+                found[columns[:, None], present] += np.add.reduceat(above[place], first[present], axis=0).T / 2
+    return found

@@ -9,7 +9,8 @@ judges the procedure on out-of-fold rows. Their calibration and thresholds come 
 forecasts, which they inherit as the best available estimate of their own.
 """
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
 import numpy as np
@@ -18,9 +19,10 @@ import polars as pl
 from eth_pipeline.models.baselines import find_volatility_feature
 from eth_pipeline.models.calibration import fit_calibration
 from eth_pipeline.models.dataset import Matrix, Rows, TrainingSet
-from eth_pipeline.models.evaluation import evaluate
+from eth_pipeline.models.evaluation import evaluate, primary_horizon_hours
 from eth_pipeline.models.forecaster import Forecaster, OnnxModel, Progress
 from eth_pipeline.models.parity import check_parity
+from eth_pipeline.models.permutation import permutation_importance
 from eth_pipeline.models.report import EvaluationReport
 from eth_pipeline.models.thresholds import choose_thresholds
 from eth_pipeline.models.walk_forward import WalkForward, walk_forward
@@ -76,6 +78,24 @@ class Candidate:
     training_digest: str
 
 
+@dataclass(frozen=True)
+class Scrutiny:
+    """What a report compares a candidate with, beyond its baselines.
+
+    Attributes:
+        champion: the last champion's out-of-fold forecasts; columns decision_time, horizon_hours, probability.
+        tried: daily series of earlier tries on this history, `pnl.PNL_SCHEMA` with a column try_id.
+        families: feature to family, for permutation importance.
+        permutation_windows: newest windows on which features are permuted; 0 leaves it out. Each costs one scoring of
+            its rows per family and for 20 features.
+    """
+
+    champion: pl.DataFrame | None = None
+    tried: pl.DataFrame | None = None
+    families: Mapping[str, str] = field(default_factory=dict)
+    permutation_windows: int = 4
+
+
 def train_candidate(
     training_set: TrainingSet,
     forecaster: Forecaster,
@@ -84,6 +104,7 @@ def train_candidate(
     tries: int,
     progress: Progress | None = None,
     volatility_feature: str | None = None,
+    scrutiny: Scrutiny | None = None,
 ) -> Candidate:
     """Evaluate by purged walk-forward, then train the production models.
 
@@ -95,6 +116,7 @@ def train_candidate(
         progress: called as (what, done, total).
         volatility_feature: input of the volatility-only baseline; by default the first feature named
             realised_vol* or *vol_24*.
+        scrutiny: champion, earlier tries and feature families for the report.
 
     Raises:
         SettingsInvalid: the history is too short for the windows.
@@ -102,7 +124,15 @@ def train_candidate(
         ParityFailed: the ONNX export is not the model.
     """
     volatility = find_volatility_feature(training_set.feature_names, volatility_feature)
-    walk = walk_forward(training_set, forecaster, settings=settings, volatility_feature=volatility, progress=progress)
+    scrutiny = scrutiny or Scrutiny()
+    walk = walk_forward(
+        training_set,
+        forecaster,
+        settings=settings,
+        volatility_feature=volatility,
+        progress=progress,
+        keep=scrutiny.permutation_windows,
+    )
     rows = _production_rows(training_set, settings)
     effort = {h: round(float(np.median(walk.effort[h]))) for h in training_set.horizons_hours}
     final = forecaster.refit(training_set, rows, effort=effort, seed=settings.seed)
@@ -129,6 +159,16 @@ def train_candidate(
             parity=parity,
             settings=settings,
             tries=tries,
+            volatility_feature=volatility,
+            champion=scrutiny.champion,
+            tried=scrutiny.tried,
+            permutation=permutation_importance(
+                training_set,
+                walk.kept,
+                horizon_hours=primary_horizon_hours(training_set.horizons_hours),
+                families=scrutiny.families,
+                settings=settings,
+            ),
         ),
         oof=walk.oof,
         parameters_digest=forecaster.digest(),

@@ -1,85 +1,33 @@
 """From out-of-fold forecasts to the evaluation report.
 
-Belongs here: which figure is computed on which rows, and the one-sentence verdict. Does not belong: the
-figures' formulas (`models.metrics`, `models.bootstrap`), the shape (`models.report`), gates (`registry`).
+Belongs here: what is said of all horizons together, and the one-sentence verdict. Does not belong: the figures of
+one horizon (`models.horizon_figures`), the shape (`models.report`), gates (`registry`).
 
 Every figure but one reads out-of-fold rows only. The exception is `validation_auc`: it is measured on the
 rows that stopped and calibrated each fold and is there to be compared, not believed.
 """
 
-from dataclasses import dataclass
+from dataclasses import replace
 from datetime import datetime
-from typing import Any
 
 import numpy as np
 import polars as pl
 
-from eth_pipeline.models.bootstrap import WeeklyResamples
-from eth_pipeline.models.dataset import Floats, Mask, TrainingSet
-from eth_pipeline.models.metrics import auc, auc_by_year, calibration_error, decile_spread_bps, log_loss, net_bps
-from eth_pipeline.models.report import Estimate, EvaluationReport, HorizonReport, ParityReport
+from eth_pipeline.models.dataset import TrainingSet
+from eth_pipeline.models.horizon_figures import Rivals, horizon_report
+from eth_pipeline.models.metrics import auc
+from eth_pipeline.models.report import Estimate, EvaluationReport, HorizonReport, ParityReport, PermutationReport
 from eth_pipeline.models.walk_forward import WalkForward
 from eth_pipeline.settings import TrainingSettings
 
-LARGE_MOVE = 0.003
 PREFERRED_HORIZON_HOURS = 5
 NEWEST_SHARE = 0.25
 CORE_FEATURES = 20
 
 
-@dataclass(frozen=True)
-class _Rows:
-    """One horizon's out-of-fold columns as arrays, with the resamples they share."""
-
-    resamples: WeeklyResamples
-    decision_time: Any
-    probability: Floats
-    volatility: Floats
-    constant: Floats
-    up: Floats
-    forward_return: Floats
-    late_return: Floats
-    position: Floats
-
-
 def primary_horizon_hours(horizons_hours: tuple[int, ...]) -> int:
     """The horizon of the headline figures: 5 h where it is forecast, else the shortest."""
     return PREFERRED_HORIZON_HOURS if PREFERRED_HORIZON_HOURS in horizons_hours else min(horizons_hours)
-
-
-def horizon_report(oof: pl.DataFrame, *, horizon_hours: int, settings: TrainingSettings) -> HorizonReport:
-    """Every figure of one horizon.
-
-    Args:
-        oof: out-of-fold forecasts, `walk_forward.OOF_SCHEMA`; other horizons are ignored.
-        horizon_hours: which one.
-        settings: cost, seed and number of bootstrap samples.
-    """
-    rows = _rows(oof.filter(pl.col("horizon_hours") == horizon_hours).sort("decision_time"), settings)
-    draws = rows.resamples.auc(rows.probability, rows.up)
-    volatility_draws = rows.resamples.auc(rows.volatility, rows.up)
-    value, volatility = auc(rows.probability, rows.up), auc(rows.volatility, rows.up)
-    estimate = rows.resamples.estimate
-    spread = decile_spread_bps(rows.probability, rows.forward_return)
-    spread_draws = rows.resamples.decile_spread_bps(rows.probability, rows.forward_return)
-    late_known = np.isfinite(rows.late_return) & (rows.late_return != 0)
-    net, trades = _net(rows, settings.round_trip_cost_bps)
-    return HorizonReport(
-        horizon_hours=horizon_hours,
-        rows=len(rows.up),
-        auc=estimate(value, draws),
-        auc_volatility=estimate(volatility, volatility_draws),
-        auc_minus_volatility=estimate(value - volatility, draws - volatility_draws),
-        auc_large_moves=_auc_where(rows, np.abs(rows.forward_return) > LARGE_MOVE, rows.up),
-        auc_one_hour_late=_auc_where(rows, late_known, (rows.late_return > 0).astype(np.float64)),
-        auc_by_year=auc_by_year(rows.probability, rows.up, rows.decision_time),
-        log_loss=log_loss(rows.probability, rows.up),
-        log_loss_constant=log_loss(rows.constant, rows.up),
-        calibration_error=calibration_error(rows.probability, rows.up),
-        decile_spread_bps=estimate(spread, spread_draws),
-        net_bps_per_trade=net,
-        trades=trades,
-    )
 
 
 def evaluate(
@@ -91,19 +39,32 @@ def evaluate(
     parity: ParityReport,
     settings: TrainingSettings,
     tries: int,
+    volatility_feature: str | None = None,
+    champion: pl.DataFrame | None = None,
+    tried: pl.DataFrame | None = None,
+    permutation: PermutationReport | None = None,
 ) -> EvaluationReport:
     """Fill the report a promotion decision is made from.
 
     Args:
-        data: the training set; only its coverage and origin are read.
+        data: the training set; only its coverage, its origin and its volatility feature are read.
         walk: out-of-fold forecasts and the folds' validation figures.
         algorithm: name of the forecaster.
         importance: feature to share of gain in the final models.
         parity: of the final models' exports.
         settings: cost, seed, bootstrap samples.
         tries: configurations tried on this history, this one included; counted by the registry.
+        volatility_feature: gives the one-versus-rest figures of the cost label their baseline; None leaves it out.
+        champion: the champion's out-of-fold forecasts; columns decision_time, horizon_hours, probability.
+        tried: daily series of earlier tries, `pnl.PNL_SCHEMA` with a column try_id; without this one.
+        permutation: importance of families and features out of fold.
     """
-    horizons = tuple(horizon_report(walk.oof, horizon_hours=h, settings=settings) for h in data.horizons_hours)
+    rivals = Rivals(champion=champion, tried=tried, tries=tries)
+    if volatility_feature is not None:
+        rivals = replace(rivals, volatility=volatility_level(data, volatility_feature))
+    horizons = tuple(
+        horizon_report(walk.oof, horizon_hours=h, settings=settings, rivals=rivals) for h in data.horizons_hours
+    )
     primary = primary_horizon_hours(data.horizons_hours)
     of_primary = walk.oof.filter(pl.col("horizon_hours") == primary).sort("decision_time")
     score, up = of_primary["probability"].to_numpy(), of_primary["up"].to_numpy().astype(np.float64)
@@ -128,9 +89,16 @@ def evaluate(
         coverage_core=min(coverage[name] for name in core),
         coverage_by_feature=coverage,
         importance=importance,
+        permutation=permutation,
         parity=parity,
         verdict=verdict(headline, round_trip_cost_bps=settings.round_trip_cost_bps),
     )
+
+
+def volatility_level(data: TrainingSet, feature: str) -> pl.DataFrame:
+    """Columns decision_time and volatility, NaN where missing."""
+    decision_time = pl.Series(data.decision_time).dt.replace_time_zone("UTC")
+    return pl.DataFrame({"decision_time": decision_time, "volatility": data.column(feature)})
 
 
 def verdict(report: HorizonReport, *, round_trip_cost_bps: float) -> str:
@@ -166,40 +134,6 @@ def _shown(estimate: Estimate) -> str:
         return "unknown"
     interval = "" if estimate.low is None else f" [{estimate.low:.3f}, {estimate.high:.3f}]"
     return f"{estimate.value:.3f}{interval}"
-
-
-def _rows(oof: pl.DataFrame, settings: TrainingSettings) -> _Rows:
-    def floats(name: str) -> Floats:
-        return oof[name].to_numpy().astype(np.float64)
-
-    decision_time = oof["decision_time"].to_numpy()
-    return _Rows(
-        resamples=WeeklyResamples.of(decision_time, samples=settings.bootstrap_samples, seed=settings.seed),
-        decision_time=decision_time,
-        probability=floats("probability"),
-        volatility=floats("volatility_probability"),
-        constant=floats("constant_probability"),
-        up=floats("up"),
-        forward_return=floats("forward_return"),
-        late_return=floats("late_return"),
-        position=floats("position"),
-    )
-
-
-def _auc_where(rows: _Rows, mask: Mask, up: Floats) -> Estimate:
-    if not mask.any():
-        return Estimate(value=None, low=None, high=None)
-    resamples = rows.resamples.where(mask)
-    score, outcome = rows.probability[mask], up[mask]
-    return resamples.estimate(auc(score, outcome), resamples.auc(score, outcome))
-
-
-def _net(rows: _Rows, round_trip_cost_bps: float) -> tuple[Estimate, int]:
-    earned = net_bps(rows.position, rows.forward_return, round_trip_cost_bps=round_trip_cost_bps)
-    if not len(earned):
-        return Estimate(value=None, low=None, high=None), 0
-    resamples = rows.resamples.where(rows.position != 0)
-    return resamples.estimate(float(earned.mean()), resamples.mean(earned)), len(earned)
 
 
 def _instant(value: object) -> datetime:

@@ -8,6 +8,7 @@ what is said in bps is money and therefore their simple return.
 """
 
 import numpy as np
+from numpy.typing import NDArray
 
 from eth_pipeline.models.dataset import Floats, Mask, Matrix, Times
 
@@ -29,10 +30,16 @@ def auc(score: Floats, up: Matrix | Floats) -> float:
     return float(wins.sum() / 2 / pairs) if pairs else float("nan")
 
 
+def row_log_loss(probability: Floats, up: Matrix | Floats) -> Floats:
+    """Negative log likelihood of every row in nats, [rows]."""
+    p = np.clip(probability.astype(np.float64), _CLIP, 1 - _CLIP)
+    loss: Floats = -np.where(up > 0.5, np.log(p), np.log1p(-p))
+    return loss
+
+
 def log_loss(probability: Floats, up: Matrix | Floats) -> float:
     """Mean negative log likelihood in nats; a coin has 0.6931."""
-    p = np.clip(probability.astype(np.float64), _CLIP, 1 - _CLIP)
-    return float(-np.mean(np.where(up > 0.5, np.log(p), np.log1p(-p))))
+    return float(row_log_loss(probability, up).mean())
 
 
 def calibration_error(probability: Floats, up: Matrix | Floats, *, bins: int = 10) -> float:
@@ -43,10 +50,20 @@ def calibration_error(probability: Floats, up: Matrix | Floats, *, bins: int = 1
 
     Source: Naeini, Cooper, Hauskrecht (2015), with quantile bins.
     """
-    edges = np.unique(np.quantile(probability, np.linspace(0, 1, bins + 1)[1:-1]))
-    member = np.searchsorted(edges, probability, side="left")
-    gap = np.bincount(member, weights=probability - up)
+    gap = np.bincount(equal_count_bins(probability, bins=bins), weights=probability - up)
     return float(np.abs(gap).sum() / len(probability))
+
+
+def equal_count_bins(score: Floats, *, bins: int = 10) -> NDArray[np.int64]:
+    """Number of each row's bin, 0 for the lowest scores, [rows]; equal scores share a bin, so bins may be empty."""
+    edges = np.quantile(score, np.linspace(0, 1, bins + 1)[1:-1])
+    return np.searchsorted(edges, score, side="left")
+
+
+def cost_outcome(forward_return: Floats, *, round_trip_cost_bps: float) -> Floats:
+    """+1 where a long pays, -1 where a short pays, 0 where neither, [rows]; the rule of `pays_*h` in `labels`."""
+    pays: Floats = np.sign(forward_return) * (np.abs(forward_return) > round_trip_cost_bps / BPS)
+    return pays
 
 
 def simple_return(log_return: Floats) -> Floats:

@@ -6,6 +6,8 @@ computing the figures (`models.metrics`) or judging them (`registry.gates`).
 All figures refer to out-of-fold rows only: no row that trained, stopped, calibrated or selected anything.
 """
 
+from typing import Literal
+
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
 
 
@@ -21,6 +23,89 @@ class Estimate(_Frozen):
     high: float | None
 
 
+class Decile(_Frozen):
+    """A tenth of the rows by forecast; ties at an edge stay together, so a tenth may be empty."""
+
+    rows: int
+    probability: float | None = Field(description="Mean forecast; what `up_share` should be.")
+    up_share: Estimate = Field(description="Share of rows that went up.")
+    mean_return_bps: Estimate = Field(description="Mean simple return, before costs.")
+
+
+class YearFigures(_Frozen):
+    """One calendar year (UTC)."""
+
+    rows: int
+    auc: Estimate
+    auc_cost_label: Estimate
+
+
+class CostLabelFigures(_Frozen):
+    """The forecast against the cost-aware outcome: +1 or -1 where |log return| exceeds the round trip, else 0.
+
+    `auc` is the headline: among the moves that exceed the cost, which way they went. Volatility can tell whether a
+    move will be large, hardly which way, so it cannot pass for direction there. The one-versus-rest figures ask
+    whether AND which way. Volatility alone once scored 0.567 on such a label, so it is shown beside them, as the plain
+    level of the volatility feature (null where it was not given).
+    """
+
+    cost_bps: float
+    paying_share: float = Field(description="Share of the rows whose move exceeds the cost, either way.")
+    auc: Estimate = Field(description="AUC of the sign among the moves that exceed the cost.")
+    auc_volatility: Estimate = Field(description="The same AUC scored by recent volatility alone.")
+    auc_minus_volatility: Estimate = Field(description="Paired difference on the same resamples.")
+    auc_long_pays: Estimate = Field(description="Probability of up against `a long pays`, versus all other rows.")
+    auc_long_pays_volatility: Estimate | None
+    auc_short_pays: Estimate = Field(description="Probability of down against `a short pays`, versus all other rows.")
+    auc_short_pays_volatility: Estimate | None
+
+
+class NetPnl(_Frozen):
+    """The positions beyond the cost-aware thresholds as an account (`models.pnl`): 1 / horizon of the capital each."""
+
+    days: int
+    sharpe: Estimate = Field(description="Annualised, of weekly sums, after costs; null where nothing was traded.")
+    annual_return_bps: Estimate = Field(description="Net bps of capital per year, not compounded.")
+    turnover_per_day: float = Field(description="Times the capital is bought and sold per day.")
+    sharpe_per_week: float | None
+    skewness: float | None
+    kurtosis: float | None
+    deflated_sharpe: float | None = Field(description="Probability of skill after the number of tries; see tries.")
+    tries_sharpe_variance: float | None = Field(
+        description="Of the tries' weekly ratios; null where their series were not given and 1 / weeks was assumed."
+    )
+    overfitting_probability: float | None = Field(description="By CSCV over the tries; null without their series.")
+    tries_compared: int = Field(description="Series the last two figures saw, this one included.")
+
+
+class ChampionFigures(_Frozen):
+    """The last champion's out-of-fold forecasts on the hours that both forecast."""
+
+    rows: int
+    auc: Estimate = Field(description="The candidate's, on these hours.")
+    auc_champion: Estimate
+    auc_minus_champion: Estimate = Field(description="Paired difference on the same resamples.")
+
+
+class PermutationDrop(_Frozen):
+    """AUC lost when a family or a feature tells of another week."""
+
+    name: str
+    kind: Literal["family", "feature"]
+    features: int
+    drop: Estimate
+
+
+class PermutationReport(_Frozen):
+    """Permutation importance on the newest out-of-fold windows; families first, each kind largest drop first."""
+
+    horizon_hours: int
+    windows: int
+    rows: int
+    auc: Estimate = Field(description="With every feature in its place.")
+    drops: tuple[PermutationDrop, ...]
+
+
 class HorizonReport(_Frozen):
     """One horizon; returns are mark price to mark price, entered at the next bar."""
 
@@ -32,12 +117,19 @@ class HorizonReport(_Frozen):
     auc_large_moves: Estimate = Field(description="AUC on moves larger than 0.30 %.")
     auc_one_hour_late: Estimate = Field(description="AUC when entered one hour after the decision.")
     auc_by_year: dict[str, float]
+    by_year: dict[str, YearFigures]
+    cost_label: CostLabelFigures
     log_loss: float
     log_loss_constant: float = Field(description="Log loss of the base rate known before each fold.")
+    log_loss_minus_constant: Estimate = Field(description="Paired difference in nats; below 0 is better.")
     calibration_error: float = Field(description="Expected calibration error, ten equal-count bins.")
+    calibration_bias: Estimate = Field(description="Mean forecast minus share of up.")
+    deciles: tuple[Decile, ...] = Field(description="Lowest forecasts first.")
     decile_spread_bps: Estimate = Field(description="Mean return of the top minus the bottom decile.")
     net_bps_per_trade: Estimate = Field(description="Mean net return per trade beyond the cost-aware thresholds.")
     trades: int
+    pnl: NetPnl
+    champion: ChampionFigures | None = Field(None, description="Null where there is no champion on these hours.")
 
 
 class ParityReport(_Frozen):
@@ -70,6 +162,7 @@ class EvaluationReport(_Frozen):
     coverage_core: float = Field(description="Smallest coverage among the 20 features with most gain.")
     coverage_by_feature: dict[str, float]
     importance: dict[str, float] = Field(description="Share of total gain, mean over the final models.")
+    permutation: PermutationReport | None = Field(None, description="Null where it was not asked for.")
     parity: ParityReport
     verdict: str = Field(description="One plain sentence: better than its baselines or not, pays or not.")
 

@@ -7,10 +7,16 @@ Per window and horizon: fit on train with early stopping on validation; fit the 
 forecasts; refit on train and validation together with the rounds found; score the test window. Thresholds of
 a window come from the out-of-fold rows of earlier windows whose labels had ended before it, less the embargo.
 No test row is ever read before it is scored.
+
+Windows depend on nothing but their own past, so a forecaster that can be fitted `side_by_side` has several of them
+under way at a time; thresholds, which read earlier windows, are chosen after all are scored. The result is the
+same whatever the number of threads.
 """
 
 from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from typing import Protocol, runtime_checkable
 
 import numpy as np
 import polars as pl
@@ -19,10 +25,10 @@ from eth_pipeline.contracts.tables import INSTANT
 from eth_pipeline.errors import SettingsInvalid
 from eth_pipeline.models.baselines import constant_probability, volatility_probability
 from eth_pipeline.models.bootstrap import MIN_ROWS
-from eth_pipeline.models.calibration import fit_calibration
-from eth_pipeline.models.dataset import TrainingSet
+from eth_pipeline.models.calibration import Calibration, fit_calibration
+from eth_pipeline.models.dataset import Rows, TrainingSet
 from eth_pipeline.models.folds import Fold, walk_forward_folds
-from eth_pipeline.models.forecaster import Forecaster, Progress
+from eth_pipeline.models.forecaster import FittedForecaster, Forecaster, Progress
 from eth_pipeline.models.metrics import auc
 from eth_pipeline.models.thresholds import choose_thresholds
 from eth_pipeline.settings import TrainingSettings
@@ -47,6 +53,30 @@ OOF_SCHEMA: dict[str, pl.DataType | type[pl.DataType]] = {
 """
 
 
+@runtime_checkable
+class SideBySide(Protocol):
+    """A forecaster of which several fits may run in threads of one process; the others are fitted one by one."""
+
+    def side_by_side(self) -> tuple[Forecaster, int]:
+        """The same algorithm with one thread per fit, and how many fits may run at the same time."""
+        ...
+
+
+@dataclass(frozen=True)
+class KeptWindow:
+    """A window's final model with what is needed to score other features on its test rows.
+
+    Attributes:
+        test: rows that were scored, by horizon.
+        fitted: the model, which learnt from nothing later than the window's past.
+        calibration: fitted on the window's validation rows, by horizon.
+    """
+
+    test: Mapping[int, Rows]
+    fitted: FittedForecaster
+    calibration: Mapping[int, Calibration]
+
+
 @dataclass(frozen=True)
 class WalkForward:
     """What the walk left behind.
@@ -57,12 +87,14 @@ class WalkForward:
         validation_auc: AUC on the rows that stopped and calibrated, by horizon, one per window; flattering by
             nature, kept to be compared with the out-of-fold figure and never instead of it.
         folds: windows that were scored.
+        kept: the newest windows' models, oldest first, as many as were asked for.
     """
 
     oof: pl.DataFrame
     effort: Mapping[int, tuple[int, ...]]
     validation_auc: Mapping[int, tuple[float, ...]]
     folds: int
+    kept: tuple[KeptWindow, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -82,6 +114,7 @@ def walk_forward(
     settings: TrainingSettings,
     volatility_feature: str,
     progress: Progress | None = None,
+    keep: int = 0,
 ) -> WalkForward:
     """Refit `forecaster` every `settings.refit_every_hours` and score what follows.
 
@@ -90,18 +123,28 @@ def walk_forward(
         forecaster: algorithm with parameters.
         settings: windows, embargo, seed and cost.
         volatility_feature: input of the volatility-only baseline.
-        progress: called after every window.
+        progress: called after every window, oldest first.
+        keep: how many of the newest windows' models to hand back.
 
     Raises:
         SettingsInvalid: the history leaves no window, or fewer than 100 rows to score.
     """
     windows = windows_by_index(data, settings)
+    one_by_one, at_once = forecaster.side_by_side() if isinstance(forecaster, SideBySide) else (forecaster, 1)
     scored: dict[int, list[_Scored]] = {}
-    for done, folds in enumerate(windows, start=1):
-        for horizon, window in _score_window(data, forecaster, folds, settings, volatility_feature).items():
-            scored.setdefault(horizon, []).append(window)
-        if progress is not None:
-            progress("walk-forward", done, len(windows))
+    kept: list[KeptWindow] = []
+
+    def score(number: int) -> tuple[dict[int, _Scored], KeptWindow | None]:
+        found, window = _score_window(data, one_by_one, windows[number], settings, volatility_feature)
+        return found, window if number >= len(windows) - keep else None
+
+    with ThreadPoolExecutor(max_workers=at_once) as pool:
+        for done, (found, window) in enumerate(pool.map(score, range(len(windows))), start=1):
+            for horizon, of_horizon in found.items():
+                scored.setdefault(horizon, []).append(of_horizon)
+            kept += [window] if window is not None else []
+            if progress is not None:
+                progress("walk-forward", done, len(windows))
     rows = {h: sum(window.forecasts.height for window in of_horizon) for h, of_horizon in scored.items()}
     if not rows or min(rows.values()) < MIN_ROWS:
         raise SettingsInvalid(
@@ -113,6 +156,7 @@ def walk_forward(
         effort={h: tuple(window.effort for window in of_horizon) for h, of_horizon in scored.items()},
         validation_auc={h: tuple(window.validation_auc for window in of_horizon) for h, of_horizon in scored.items()},
         folds=len(windows),
+        kept=tuple(kept),
     )
 
 
@@ -139,16 +183,17 @@ def _score_window(
     folds: Mapping[int, Fold],
     settings: TrainingSettings,
     volatility_feature: str,
-) -> dict[int, _Scored]:
+) -> tuple[dict[int, _Scored], KeptWindow]:
     first = forecaster.fit(data, folds, seed=settings.seed)
     on_validation = first.probability(data, {h: fold.validation for h, fold in folds.items()})
     learnt = {h: fold.learn for h, fold in folds.items()}
     final = forecaster.refit(data, learnt, effort=first.effort, seed=settings.seed)
     on_test = final.probability(data, {h: fold.test for h, fold in folds.items()})
-    scored = {}
+    scored, calibrations = {}, {}
     for horizon, fold in folds.items():
         target = data.targets[horizon]
-        calibration = fit_calibration(on_validation[horizon], target.up[fold.validation], horizon_hours=horizon)
+        validated = target.up[fold.validation]
+        calibration = calibrations[horizon] = fit_calibration(on_validation[horizon], validated, horizon_hours=horizon)
         volatility = volatility_probability(
             data, feature=volatility_feature, horizon_hours=horizon, learn=fold.learn, score=fold.test
         )
@@ -167,10 +212,8 @@ def _score_window(
             fold=pl.lit(fold.index),
             constant_probability=pl.lit(constant_probability(target.up[fold.learn].astype(np.float64))),
         )
-        scored[horizon] = _Scored(
-            fold, forecasts, first.effort[horizon], auc(on_validation[horizon], target.up[fold.validation])
-        )
-    return scored
+        scored[horizon] = _Scored(fold, forecasts, first.effort[horizon], auc(on_validation[horizon], validated))
+    return scored, KeptWindow({h: fold.test for h, fold in folds.items()}, final, calibrations)
 
 
 def _with_positions(
