@@ -8,9 +8,12 @@ Belongs here: exception classes, nothing else. Does not belong: handling, loggin
     │   ├── RateLimited             429: honour `retry_after_seconds`
     │   ├── Banned                  418: honour `retry_after_seconds`, remembered across processes
     │   ├── CircuitOpen             the breaker of this endpoint is open; no request was sent
-    │   └── RegistryUnavailable     MLflow does not answer
+    │   ├── InferenceUnavailable    the inference service gave no usable answer; the local bundle forecasts
+    │   ├── RegistryUnavailable     MLflow does not answer
+    │   └── RegistryMoved           production moved while a promotion was under way; nothing was moved by it
     └── NeedsHuman                  retrying cannot help; the message says what to do
         ├── RequestRefused          4xx: the request itself is wrong
+        ├── InferenceRefused        inference service and client disagree: token, fingerprint, shape of a message
         ├── RegionRestricted        451 or 403: this host may not ask
         ├── SettingsInvalid         a setting is missing or contradicts another
         ├── ContractViolation       rows or files break a contract of `eth_pipeline.contracts`
@@ -22,7 +25,9 @@ Belongs here: exception classes, nothing else. Does not belong: handling, loggin
         │   ├── HashMismatch        a file is not the one that was signed
         │   ├── SchemaMismatch      bundle and running feature code disagree
         │   ├── BundleExpired       past its `expires_at`
-        │   └── DecisionRefused     no passing promotion decision for this phase
+        │   ├── DecisionRefused     no passing promotion decision for this phase
+        │   ├── ModelRefused        a model file is not what the contract says, or does what none may do
+        │   └── ArchiveRefused      an archive is not one that `bundle export` writes
         ├── ParityFailed            the ONNX export is not the model it came from
         └── SignalBlocked           the gate refused this hour; the reasons are in the message
 """
@@ -56,8 +61,16 @@ class CircuitOpen(RetryLater):
     """The circuit breaker of the endpoint is open; nothing was sent."""
 
 
+class InferenceUnavailable(RetryLater):
+    """The inference service gave no usable answer; the local bundle forecasts instead."""
+
+
 class RegistryUnavailable(RetryLater):
     """The model registry does not answer; the last verified bundle stays in use."""
+
+
+class RegistryMoved(RetryLater):
+    """Production moved between the decision and its execution; the decision was about another champion."""
 
 
 class NeedsHuman(EthPipelineError):
@@ -66,6 +79,10 @@ class NeedsHuman(EthPipelineError):
 
 class RequestRefused(NeedsHuman):
     """The exchange refused the request itself (HTTP 4xx)."""
+
+
+class InferenceRefused(NeedsHuman):
+    """The inference service and its client disagree: about the token, the bundle, or the shape of a message."""
 
 
 class RegionRestricted(NeedsHuman):
@@ -114,6 +131,14 @@ class BundleExpired(BundleRefused):
 
 class DecisionRefused(BundleRefused):
     """The bundle carries no promotion decision that allows this phase."""
+
+
+class ModelRefused(BundleRefused):
+    """An ONNX file contradicts the runtime contract, or has custom operators, external data or functions."""
+
+
+class ArchiveRefused(BundleRefused):
+    """An archive holds members that no bundle has, or more than it may; nothing of it was kept."""
 
 
 class ParityFailed(NeedsHuman):

@@ -81,8 +81,10 @@ def test_a_version_is_tied_to_its_decision_by_tags(store: RegistryStore, tmp_pat
         "provenance": "binance",
         "phase": "paper",
         "promoted": "true",
+        "lake_version_features": "3",
+        "lake_version_labels": "2",
     }
-    assert version.source.endswith(f"{made.run_id}/artifacts/bundle")
+    assert version.source.endswith(f"{made.run_id}/artifacts/model")
     assert "is promoted for paper" in version.description
 
 

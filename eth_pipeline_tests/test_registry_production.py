@@ -17,7 +17,13 @@ from eth_pipeline.errors import (
 )
 from eth_pipeline.registry.bundle import attach_decision
 from eth_pipeline.registry.mlflow_store import RegisteredVersion, RegistryStore
-from eth_pipeline.registry.production import current_bundle, materialize_production, pointer
+from eth_pipeline.registry.production import (
+    KEPT_BUNDLES,
+    current_bundle,
+    kept_bundles,
+    materialize_production,
+    pointer,
+)
 from eth_pipeline_tests.registry_maker import NOW, SCHEMA, candidate, decision, expected, key_pair, registry_folder
 
 
@@ -60,7 +66,7 @@ def artifacts(store: RegistryStore, version: str) -> Path:
     from mlflow import MlflowClient
 
     client = MlflowClient(store.tracking_uri, store.tracking_uri)
-    return Path(client.get_model_version(store.model_name, version).source.removeprefix("file://"))
+    return Path(client.get_model_version(store.model_name, version).source.removeprefix("file://")) / "bundle"
 
 
 def test_a_promoted_bundle_arrives_verified_and_is_current(
@@ -116,7 +122,7 @@ def test_a_bad_successor_leaves_the_old_bundle_in_use(
     with pytest.raises(HashMismatch, match="lightgbm_5h"):
         materialize_production(store, home=home, **expected(keys))
     assert current_bundle(home=home, **expected(keys)).bundle == old
-    assert {path.name for path in (home / "production").iterdir()} == {old.fingerprint, "current", ".lock"}
+    assert {path.name for path in (home / "production").iterdir()} == {old.fingerprint, "current", "kept", ".lock"}
 
 
 def test_an_alias_moved_by_hand_to_a_refused_version_is_not_loaded(
@@ -153,18 +159,49 @@ def test_a_bundle_of_a_foreign_signer_is_refused(store: RegistryStore, tmp_path:
         materialize_production(store, home=home, **expected(keys))
 
 
-def test_the_bundle_before_is_kept_and_older_ones_are_removed(
+def test_the_newest_bundles_are_kept_and_older_ones_are_removed(
     store: RegistryStore, tmp_path: Path, keys: Path, home: Path
 ) -> None:
     names = []
-    for name in ("a", "b", "c"):
+    for name in "abcdefg":
         names.append(promote(store, tmp_path / name, keys).fingerprint)
         materialize_production(store, home=home, **expected(keys))
-    kept = {path.name for path in (home / "production").iterdir() if path.is_dir()}
-    assert kept == set(names[1:])
+    newest = names[-KEPT_BUNDLES:]
+    assert {path.name for path in (home / "production").iterdir() if path.is_dir()} == set(newest)
+    assert [kept.fingerprint for kept in kept_bundles(home)] == newest[::-1]
     before = pointer(home, name="previous")
     assert before is not None
-    assert before.fingerprint == names[1]
+    assert before.fingerprint == names[-2]
+
+
+def test_a_damaged_list_of_kept_bundles_is_made_again_from_the_pointers(
+    store: RegistryStore, tmp_path: Path, keys: Path, home: Path
+) -> None:
+    names = []
+    for name in "abc":
+        names.append(promote(store, tmp_path / name, keys).fingerprint)
+        materialize_production(store, home=home, **expected(keys))
+    (home / "production" / "kept").write_text("no list")
+    assert [kept.fingerprint for kept in kept_bundles(home)] == names[:0:-1]
+
+
+def test_a_doubt_is_noted_when_the_registry_is_down_and_cleared_when_it_answers(
+    store: RegistryStore, tmp_path: Path, keys: Path, home: Path
+) -> None:
+    """The hourly run never asks the registry; the pointer tells it that nobody could."""
+    promote(store, tmp_path / "a", keys)
+    materialize_production(store, home=home, **expected(keys))
+    down = RegistryStore("http://127.0.0.1:9", artifact_root=tmp_path)
+    with pytest.raises(RegistryUnavailable):
+        materialize_production(down, home=home, **expected(keys))
+    noted = pointer(home)
+    assert noted is not None
+    assert "did not answer" in noted.unreconciled
+    current_bundle(home=home, **expected(keys))
+    materialize_production(store, home=home, **expected(keys))
+    cleared = pointer(home)
+    assert cleared is not None
+    assert cleared.unreconciled == ""
 
 
 def test_a_registry_that_is_down_does_not_stop_the_hour(

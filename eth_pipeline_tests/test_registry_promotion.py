@@ -25,6 +25,7 @@ from eth_pipeline_tests.registry_maker import (
     key_pair,
     registry_folder,
     report,
+    tiny_model,
 )
 
 START = datetime(2024, 1, 1, tzinfo=UTC)
@@ -52,7 +53,7 @@ class Host:
         """A trained candidate: its bundle, and its out-of-fold forecasts in the lake."""
         bundle = self.folder / name
         made = contract()
-        models = {model.file: f"{name} {model.file}".encode() for model in made.models}
+        models = {model.file: tiny_model(f"{name} {model.file}".encode()) for model in made.models}
         write_bundle(bundle, contract=made, models=models, report=report(**figures), data=data_versions())
         noise = np.random.default_rng(sum(name.encode())).standard_normal(len(OUTCOME))
         rows = pl.DataFrame(
@@ -71,9 +72,10 @@ class Host:
         store_oof(self.lake, rows, fingerprint=fingerprint(bundle), symbol="ETHUSDT", provenance=made.provenance)
         return bundle
 
-    def promote(self, bundle: Path, *, hours_later: int = 0) -> tuple[PromotionDecision, str]:
+    def promote(self, bundle: Path, *, hours_later: int = 0, rounds: int = 200) -> tuple[PromotionDecision, str]:
         return promote_candidate(
             bundle,
+            hyperparameters={"rounds": rounds},
             store=self.store,
             lake=self.lake,
             settings=self.settings,
@@ -113,7 +115,8 @@ def test_the_first_good_candidate_is_signed_registered_promoted_and_logged(host:
         symbol="ETHUSDT",
     )
     assert verified.decision == decision
-    (entry,) = host.log.verify()
+    intent, entry = host.log.verify()
+    assert (intent.action, intent.decision_id) == ("promoting", decision.decision_id)
     assert (entry.action, entry.version, entry.run_id) == ("promoted", version, "run-1")
     assert entry.fingerprint == decision.candidate_fingerprint == host.store.version(version).fingerprint
 
@@ -124,8 +127,18 @@ def test_a_refused_candidate_is_registered_and_leaves_production_alone(host: Hos
     assert not decision.promoted
     assert [gate.name for gate in decision.failed_gates] == ["oof_auc"]
     assert (host.alias("production"), host.alias(CANDIDATE), host.alias(PREVIOUS)) == (champion, version, None)
-    assert [entry.action for entry in host.log.verify()] == ["promoted", "refused"]
-    assert host.store.tries() >= 2, "a refused candidate is a try as well"
+    assert [entry.action for entry in host.log.verify()] == ["promoting", "promoted", "refusing", "refused"]
+
+
+def test_a_refused_configuration_is_a_try_and_a_retrained_one_is_none(host: Host) -> None:
+    """The gate divides by the number of things that were tried, not by the number of months they were retrained."""
+    host.promote(host.candidate("first", skill=0.3))
+    host.promote(host.candidate("weak", skill=0.5, oof_auc=0.51), hours_later=1, rounds=300)
+    assert host.store.tries(symbol="ETHUSDT", provenance="binance") == 2
+    host.promote(host.candidate("retrained", skill=0.6), hours_later=2)
+    assert host.store.tries(symbol="ETHUSDT", provenance="binance") == 2
+    assert host.store.tries(symbol="ETHUSDT", provenance="binance", including="a new one") == 3
+    assert host.store.tries(symbol="ETHUSDT", provenance="simulated") == 0
 
 
 def test_a_better_candidate_takes_over_and_the_old_one_becomes_previous(host: Host) -> None:
@@ -170,7 +183,7 @@ def test_live_refuses_a_candidate_trained_on_simulated_data(host: Host) -> None:
     write_bundle(
         bundle,
         contract=made,
-        models={model.file: b"model" for model in made.models},
+        models={model.file: tiny_model(model.file.encode()) for model in made.models},
         report=report(provenance="simulated"),
         data=data_versions(),
     )
@@ -186,6 +199,7 @@ def test_keys_are_made_once_and_never_where_others_were_pinned(host: Host) -> No
     assert host.settings.private_key_path.read_bytes() == private
     pinned = key_pair(host.folder / "elsewhere") / "bundle.pub"
     host.settings = load_settings(home=host.folder / "other_home", base_interval="1h", signing_public_keys=(pinned,))
+    host.store = RegistryStore(host.store.tracking_uri, artifact_root=host.folder, model_name=f"{host.folder.name}-2")
     unsigned = host.candidate("unsigned", skill=0.9)
     with pytest.raises(SettingsInvalid, match="key"):
         host.promote(unsigned, hours_later=2)

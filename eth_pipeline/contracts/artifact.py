@@ -76,6 +76,22 @@ HISTORICAL_FORECASTS = TableContract(
     newest_by="decision_time",
 )
 """What would have been forecast: the leak-free history behind rebuilt signals and accounts."""
+TRIED_PNL = TableContract(
+    name="tried_pnl",
+    row_is="the net result of one day's out-of-fold decisions of one configuration that was tried, for one horizon",
+    key=("symbol", "provenance", "try_id", "horizon_hours", "day"),
+    columns=(
+        Column("symbol", pl.String, "text", "Traded symbol."),
+        Column("provenance", pl.String, "text", "`binance`, `replay` or `simulated`."),
+        Column("try_id", pl.String, "sha256", "Algorithm, parameters, inputs and training settings; not the rows."),
+        Column("algorithm", pl.String, "text", "For people."),
+        Column("horizon_hours", pl.Int32, "hours", "Forecast horizon."),
+        Column("day", pl.Date, "day, UTC", "Of the decisions."),
+        Column("net_bps", pl.Float64, "bps of capital", "After costs; 0 on a day without a trade."),
+    ),
+    newest_by="day",
+)
+"""Every configuration that was ever tried on a history: what a good one has to be discounted by."""
 
 
 class _Frozen(BaseModel):

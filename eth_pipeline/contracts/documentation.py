@@ -5,9 +5,9 @@ Belongs here: rendering. Does not belong: what a table is (`tables`, `quality`, 
 
 import polars as pl
 
-from eth_pipeline.contracts.artifact import HISTORICAL_FORECASTS, OOF_FORECASTS
+from eth_pipeline.contracts.artifact import HISTORICAL_FORECASTS, OOF_FORECASTS, TRIED_PNL
 from eth_pipeline.contracts.quality import GAP_LEDGER, QUARANTINE
-from eth_pipeline.contracts.signal import CONSENSUS, FORECASTS, SIGNALS
+from eth_pipeline.contracts.signal import CONSENSUS, FORECASTS, SIGNALS, TRANSITIONS
 from eth_pipeline.contracts.tables import STREAMS, TableContract
 
 DOCUMENTED: tuple[TableContract, ...] = (
@@ -16,9 +16,11 @@ DOCUMENTED: tuple[TableContract, ...] = (
     QUARANTINE,
     OOF_FORECASTS,
     HISTORICAL_FORECASTS,
+    TRIED_PNL,
     CONSENSUS,
     FORECASTS,
     SIGNALS,
+    TRANSITIONS,
 )
 """Tables with a fixed contract; `features` has one column per feature of the running definition."""
 

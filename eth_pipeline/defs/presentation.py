@@ -83,6 +83,10 @@ def horizon_table(report: EvaluationReport) -> dg.MarkdownMetadataValue:
         "one hour late": [interval(h.auc_one_hour_late, digits=3) for h in report.horizons],
         "decile spread, bps": [interval(h.decile_spread_bps, digits=1) for h in report.horizons],
         "net per trade, bps": [interval(h.net_bps_per_trade, digits=1) for h in report.horizons],
+        "cost label, AUC": [interval(h.cost_label.auc, digits=3) for h in report.horizons],
+        "net Sharpe, a year": [interval(h.pnl.sharpe, digits=2) for h in report.horizons],
+        "deflated Sharpe": [h.pnl.deflated_sharpe for h in report.horizons],
+        "overfitting probability": [h.pnl.overfitting_probability for h in report.horizons],
         "calibration error": [h.calibration_error for h in report.horizons],
     }
     header = ("figure [95 %]", *(f"{h.horizon_hours} h" for h in report.horizons))

@@ -20,7 +20,7 @@ from eth_pipeline.models.baselines import find_volatility_feature
 from eth_pipeline.models.calibration import fit_calibration
 from eth_pipeline.models.dataset import Matrix, Rows, TrainingSet
 from eth_pipeline.models.evaluation import evaluate, primary_horizon_hours
-from eth_pipeline.models.forecaster import Forecaster, OnnxModel, Progress
+from eth_pipeline.models.forecaster import FittedForecaster, Forecaster, OnnxModel, Progress
 from eth_pipeline.models.parity import check_parity
 from eth_pipeline.models.permutation import permutation_importance
 from eth_pipeline.models.report import EvaluationReport
@@ -63,6 +63,7 @@ class Candidate:
         oof: out-of-fold forecasts, `walk_forward.OOF_SCHEMA`.
         parameters_digest: sha256 of the algorithm's parameters.
         training_digest: sha256 of the training set.
+        fitted: the production models in memory, to be asked what they look at; never stored.
     """
 
     algorithm: str
@@ -76,6 +77,7 @@ class Candidate:
     oof: pl.DataFrame
     parameters_digest: str
     training_digest: str
+    fitted: FittedForecaster
 
 
 @dataclass(frozen=True)
@@ -173,6 +175,7 @@ def train_candidate(
         oof=walk.oof,
         parameters_digest=forecaster.digest(),
         training_digest=training_set.digest(),
+        fitted=final,
     )
 
 

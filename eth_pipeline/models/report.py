@@ -143,6 +143,18 @@ class ParityReport(_Frozen):
     p50_milliseconds: float = Field(description="One row, one core, all horizons together.")
 
 
+class MemberFigures(_Frozen):
+    """One algorithm of the bundle, or the stack, beside the primary on the hours that both forecast."""
+
+    algorithm: str
+    horizon_hours: int
+    rows: int
+    auc: Estimate
+    auc_minus_primary: Estimate = Field(description="Paired difference on the same resamples.")
+    log_loss: float
+    log_loss_primary: float
+
+
 class EvaluationReport(_Frozen):
     """Everything a promotion decision looks at."""
 
@@ -165,6 +177,7 @@ class EvaluationReport(_Frozen):
     permutation: PermutationReport | None = Field(None, description="Null where it was not asked for.")
     parity: ParityReport
     verdict: str = Field(description="One plain sentence: better than its baselines or not, pays or not.")
+    members: tuple[MemberFigures, ...] = Field((), description="Other algorithms of the bundle, and the stack.")
 
     def horizon(self, hours: int) -> HorizonReport:
         """The report of one horizon.

@@ -1,14 +1,18 @@
 """Do the registry's production alias, the promotion log and the bundle on this host name the same thing?
 
-Belongs here: the comparison. Does not belong: curing it (`registry.rollback`, `registry.production`).
+Belongs here: the comparison. Does not belong: curing it (`registry.settlement`, `registry.rollback`,
+`registry.production`).
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from eth_pipeline.registry.mlflow_store import RegistryStore
-from eth_pipeline.registry.production import pointer
-from eth_pipeline.registry.promotion_log import PromotionLog
+from eth_pipeline.errors import BundleRefused, ContractViolation
+from eth_pipeline.registry.log_state import INTENTS, MOVES, LogHead, last_move, open_intent, require_holds
+from eth_pipeline.registry.mlflow_store import PRODUCTION, RegistryStore
+from eth_pipeline.registry.production import Pointer, pointer_or_none
+from eth_pipeline.registry.promotion_log import PromotionEntry, PromotionLog
 
 
 @dataclass(frozen=True)
@@ -27,24 +31,105 @@ def check_alias(store: RegistryStore, log: PromotionLog, *, home: Path) -> Alias
     """Compare the three; nothing is changed.
 
     Raises:
-        RegistryUnavailable: MLflow does not answer.
+        RegistryUnavailable: MLflow does not answer, so nothing can be said.
         ContractViolation: the promotion log is broken.
-        BundleRefused: the alias names a version that this system did not register.
     """
-    production, here = store.production(), pointer(home)
-    moves = [entry for entry in log.verify() if entry.action in ("promoted", "rolled_back")]
-    logged = moves[-1].version if moves else None
-    registered = production.version if production else None
-    running = here.version if here else None
-    found: list[str] = []
-    if registered != logged:
-        found.append(
-            f"The production alias names version {registered or 'none'}, the promotion log says {logged or 'none'}: "
-            "the alias was moved by another hand. Roll back, or promote again."
+    entries, named, here = log.verify(), store.named_by(PRODUCTION), pointer_or_none(home)
+    return AliasCheck(
+        (
+            *_cuts(entries, store, here),
+            *_unfinished(entries, store.anchor()),
+            *_alias(entries, store, named),
+            *_host(store, named, here),
         )
+    )
+
+
+def check_log(log: PromotionLog, *, home: Path, store: RegistryStore | None) -> tuple[PromotionEntry, ...]:
+    """Prove that the log is whole: the chain, and that it still holds what host and registry have seen in it.
+
+    Args:
+        store: None checks without the registry.
+
+    Raises:
+        ContractViolation: the log is broken, cut or another home's.
+        RegistryUnavailable: MLflow does not answer.
+    """
+    entries = log.verify()
+    here = pointer_or_none(home)
+    if here is not None and here.log_head:
+        require_holds(entries, LogHead.parse(here.log_head), where="the pointer of this host")
+    if store is not None:
+        require_holds(entries, store.anchor(), where="the registry")
+    return entries
+
+
+def _cuts(entries: Sequence[PromotionEntry], store: RegistryStore, here: Pointer | None) -> list[str]:
+    seen = {"the registry": store.anchor()}
+    if here is not None and here.log_head:
+        seen["the pointer of this host"] = LogHead.parse(here.log_head)
+    found = []
+    for where, head in seen.items():
+        try:
+            require_holds(entries, head, where=where)
+        except ContractViolation as violation:
+            found.append(str(violation))
+    return found
+
+
+def _unfinished(entries: Sequence[PromotionEntry], anchor: LogHead | None) -> list[str]:
+    intent = open_intent(entries)
+    if intent is not None:
+        return [
+            f"The promotion of decision {intent.decision_id} was begun and never finished. The next promotion, "
+            "rollback or materialization of `production_bundle` finishes or closes it."
+        ]
+    followed = anchor.sequence if anchor is not None else 0
+    behind = [entry for entry in entries if entry.sequence > followed and entry.action in MOVES]
+    return [
+        f"The log says `{entry.action}` to version {entry.version} (entry {entry.sequence}), and the registry does not "
+        "know of it yet. Materialize `production_bundle`."
+        for entry in behind
+    ]
+
+
+def _alias(entries: Sequence[PromotionEntry], store: RegistryStore, named: str | None) -> list[str]:
+    newest = last_move(entries)
+    logged = newest.version if newest else None
+    found = []
+    if named != logged:
+        back = f"`eth-pipeline rollback --to {logged}` puts it back" if logged else "promote a candidate"
+        found.append(
+            f"The production alias names version {named or 'none'}, the promotion log says {logged or 'none'}: the "
+            f"alias was moved by another hand; {back}."
+        )
+    return found + (_decision(entries, store, named) if named is not None else [])
+
+
+def _decision(entries: Sequence[PromotionEntry], store: RegistryStore, named: str) -> list[str]:
+    """What the log knows of the decision behind the version that the alias names."""
+    try:
+        version = store.version(named)
+    except BundleRefused as refusal:
+        return [f"{refusal} It is not loaded."]
+    recorded = [e for e in entries if e.decision_id == version.decision_id and e.action not in (*INTENTS, "abandoned")]
+    if any(e.action in MOVES and e.fingerprint == version.fingerprint for e in recorded):
+        return []
+    verdict = "refused it" if recorded else "is not in the promotion log"
+    return [f"Version {named} has no passing decision: {version.decision_id or 'none'} {verdict}. It is not loaded."]
+
+
+def _host(store: RegistryStore, named: str | None, here: Pointer | None) -> list[str]:
+    found = []
+    try:
+        production = store.version(named) if named is not None else None
+    except BundleRefused:
+        production = None  # said already
     if (production.fingerprint if production else None) != (here.fingerprint if here else None):
         found.append(
-            f"This host runs version {running or 'none'}, the registry's production is version {registered or 'none'}. "
-            "Materialize `production_bundle`."
+            f"This host runs version {here.version if here else 'none'}, the registry's production is version "
+            f"{named or 'none'}. Materialize `production_bundle`."
         )
-    return AliasCheck(tuple(found))
+    if here is not None and here.unreconciled:
+        found.append(f"This host is in doubt about the registry: {here.unreconciled}. Materialize `production_bundle`.")
+    return found

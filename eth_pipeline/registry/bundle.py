@@ -121,7 +121,7 @@ def _json(part: BaseModel, *, name: str) -> str:
     """JSON that reads back as the same value; NaN and infinity would come back as null."""
     text = part.model_dump_json(indent=2)
     try:
-        intact = type(part).model_validate_json(text) == part
+        intact = type(part).model_validate_json(text, strict=True) == part
     except ValidationError:
         intact = False
     if not intact:

@@ -70,7 +70,7 @@ def _walk(folder: Path, *, prefix: str) -> list[str]:
                     f"{folder / entry.name} is a symbolic link or special file: a bundle holds plain files only, so "
                     "that what was signed is what is loaded. Fetch the bundle from the registry again."
                 )
-            if stat.S_ISDIR(status.st_mode) or not _known(name):
+            if stat.S_ISDIR(status.st_mode) or not allowed_name(name):
                 raise HashMismatch(
                     f"{folder / entry.name} was added: no bundle has such a file. Fetch the bundle from the registry "
                     "again, and find out who wrote there."
@@ -80,7 +80,8 @@ def _walk(folder: Path, *, prefix: str) -> list[str]:
     return found
 
 
-def _known(name: str) -> bool:
+def allowed_name(name: str) -> bool:
+    """True when a bundle may hold a file of this relative path."""
     if name.startswith(f"{MODELS}/"):
         return MODEL_FILE.fullmatch(name.removeprefix(f"{MODELS}/")) is not None
     return name in (*CONTENT, DECISION, SIGNATURE)

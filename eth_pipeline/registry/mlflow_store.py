@@ -10,25 +10,32 @@ Aliases: `candidate` is the newest registered bundle, promoted or not; `producti
 `previous` the one that `production` named before.
 """
 
-from collections.abc import Iterator
+import tempfile
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 from urllib.parse import unquote, urlparse
 
+import httpx2
+
 from eth_pipeline.contracts.artifact import PromotionDecision
 from eth_pipeline.errors import BundleRefused, DecisionRefused, RegistryUnavailable
 from eth_pipeline.models.report import EvaluationReport
+from eth_pipeline.registry.layout import bundle_files
+from eth_pipeline.registry.log_state import LogHead
 from eth_pipeline.registry.mlflow_environment import quiet_after_import, settle_before_import
-from eth_pipeline.registry.run_figures import data_params, report_metrics
+from eth_pipeline.registry.run_record import RunRecord, log_record
+from eth_pipeline.registry.served_folder import BUNDLE, save_served
+from eth_pipeline.registry.tries import all_runs, count_tries
 from eth_pipeline.registry.verification import FINGERPRINT, fingerprint, read_data_versions
 
 CANDIDATE = "candidate"
 PRODUCTION = "production"
 PREVIOUS = "previous"
-_ARTIFACTS = "bundle"
-_MOST_PARAMS = 100  # MLflow takes no more in one call
+_MODEL = "model"
+_ANCHOR = "promotion_log_head"
 
 
 @dataclass(frozen=True)
@@ -39,6 +46,7 @@ class RegisteredVersion:
     run_id: str
     fingerprint: str
     decision_id: str = ""
+    promoted: bool = False
 
 
 class RegistryStore:
@@ -61,15 +69,23 @@ class RegistryStore:
         *,
         report: EvaluationReport,
         decision: PromotionDecision,
-        run_tags: dict[str, str],
-        params: dict[str, Any],
+        run_tags: Mapping[str, str],
+        params: Mapping[str, Any],
+        plots: Mapping[str, bytes] | None = None,
     ) -> RegisteredVersion:
         """Log one run with the bundle in `folder` and register it as a version; `candidate` then names it.
 
-        Refused candidates are registered too: they count as tries and show why they were refused.
+        The version's files are an MLflow model that any MLflow client can load and serve (`served_model`), with the
+        signed bundle beside it in `bundle/`. Refused candidates are registered too: they count as tries and show why
+        they were refused.
+
+        Args:
+            params: `parameters_digest`, `symbol` and `provenance` among them decide what counts as one try.
+            plots: file name to PNG.
 
         Raises:
             DecisionRefused: the decision is about another bundle.
+            ModelRefused: its primary models cannot be served.
             RegistryUnavailable: MLflow does not answer.
         """
         content = fingerprint(folder)
@@ -77,29 +93,58 @@ class RegistryStore:
             raise DecisionRefused(
                 f"Decision {decision.decision_id} is not about the bundle in {folder}. Attach the decision first."
             )
+        record = RunRecord(
+            report=report, data=read_data_versions(folder), params=params, tags=run_tags, plots=plots or {}
+        )
         tags = {
             "decision_id": decision.decision_id,
             "fingerprint": content,
             "provenance": decision.provenance,
             "phase": decision.phase,
             "promoted": str(decision.promoted).lower(),
+            **record.lake_tags,
         }
-        with self._reached("register a candidate") as client:
-            run = client.create_run(self._experiment(client), tags={**run_tags, **tags})
-            run_id, artifacts = run.info.run_id, f"{run.info.artifact_uri}/{_ARTIFACTS}"
+        with self._reached("register a candidate") as client, tempfile.TemporaryDirectory() as scratch:
+            import mlflow.onnx
+
+            run = client.create_run(self._experiment(client), tags={**record.tags, **tags})
+            run_id, source = run.info.run_id, f"{run.info.artifact_uri}/{_MODEL}"
             try:
-                _log(client, run_id, report_metrics(report), {**params, **data_params(read_data_versions(folder))})
-                client.log_artifacts(run_id, str(folder), _ARTIFACTS)
+                log_record(client, mlflow.entities, run_id, record, scratch=Path(scratch))
+                made = save_served(mlflow, folder, Path(scratch) / _MODEL, decision=decision, run_id=run_id)
+                client.log_artifacts(run_id, str(made), _MODEL)
                 self._ensure_model(client)
-                made = client.create_model_version(
-                    self.model_name, artifacts, run_id, tags=tags, description=decision.summary
+                version = client.create_model_version(
+                    self.model_name, source, run_id, tags=tags, description=decision.summary
                 )
             except BaseException:
                 client.set_terminated(run_id, "FAILED")
                 raise
             client.set_terminated(run_id, "FINISHED")
-            client.set_registered_model_alias(self.model_name, CANDIDATE, str(made.version))
-        return RegisteredVersion(str(made.version), run_id, content, decision.decision_id)
+            client.set_registered_model_alias(self.model_name, CANDIDATE, str(version.version))
+        return RegisteredVersion(str(version.version), run_id, content, decision.decision_id, decision.promoted)
+
+    def unfinished(self, decision_id: str) -> RegisteredVersion | None:
+        """What became of a registration whose process died: its version, finished here, or None where none was made.
+
+        Its run, which nobody ends any more, is ended.
+
+        Raises:
+            RegistryUnavailable: MLflow does not answer.
+        """
+        named = f"tags.decision_id = '{decision_id}'"
+        with self._reached(f"look for decision {decision_id}") as client:
+            versions = client.search_model_versions(f"name = '{self.model_name}' and {named}")
+            experiment = client.get_experiment_by_name(self.model_name)
+            runs = client.search_runs([experiment.experiment_id], named) if experiment is not None else []
+            for run in runs:
+                if run.info.status == "RUNNING":
+                    client.set_terminated(run.info.run_id, "FINISHED" if versions else "KILLED")
+            if not versions:
+                return None
+            newest = max(versions, key=lambda found: int(found.version))
+            client.set_registered_model_alias(self.model_name, CANDIDATE, str(newest.version))
+        return self.version(str(newest.version))
 
     def promote(self, version: str) -> None:
         """Let `production` name `version` and `previous` the one it named before.
@@ -120,6 +165,56 @@ class RegistryStore:
                 client.set_registered_model_alias(self.model_name, PREVIOUS, current)
             client.set_registered_model_alias(self.model_name, PRODUCTION, target)
 
+    def name(self, alias: str, version: str) -> None:
+        """Let one alias name `version`.
+
+        Raises:
+            BundleRefused: no such version.
+            RegistryUnavailable: MLflow does not answer.
+        """
+        target = self.version(version).version
+        with self._reached(f"let {alias} name version {version}") as client:
+            if self._aliases(client).get(alias) != target:
+                client.set_registered_model_alias(self.model_name, alias, target)
+
+    def anchor(self) -> LogHead | None:
+        """The newest entry of the promotion log that the registry carries out, None where none is anchored.
+
+        Raises:
+            ContractViolation: the tag was edited.
+            RegistryUnavailable: MLflow does not answer.
+        """
+        with self._reached("read the anchor of the promotion log") as client:
+            found = client.search_registered_models(f"name = '{self.model_name}'")
+            text = found[0].tags.get(_ANCHOR) if found else None
+        return LogHead.parse(text) if text else None
+
+    def anchor_to(self, head: LogHead) -> None:
+        """Remember `head` as the newest entry that is carried out.
+
+        Raises:
+            RegistryUnavailable: MLflow does not answer.
+        """
+        with self._reached("anchor the promotion log") as client:
+            self._ensure_model(client)
+            client.set_registered_model_tag(self.model_name, _ANCHOR, str(head))
+
+    def require_answer(self, *, within_seconds: float) -> None:
+        """Ask a server whether it lives, with less patience than MLflow's client has; a file always answers.
+
+        Raises:
+            RegistryUnavailable: it does not answer in time.
+        """
+        if not self.tracking_uri.startswith("http"):
+            return
+        try:
+            httpx2.get(f"{self.tracking_uri.rstrip('/')}/health", timeout=within_seconds).raise_for_status()
+        except (httpx2.HTTPError, httpx2.InvalidURL) as error:
+            raise RegistryUnavailable(
+                self._masked(f"MLflow ({self.tracking_uri}) does not answer: {error}. ")
+                + "The verified bundle on this host stays in use; look at the server if this lasts."
+            ) from error
+
     def production(self) -> RegisteredVersion | None:
         """The version that may run online, None when none was promoted yet."""
         return self.version_of(PRODUCTION)
@@ -130,9 +225,17 @@ class RegistryStore:
         Raises:
             RegistryUnavailable: MLflow does not answer.
         """
-        with self._reached(f"read the alias {alias}") as client:
-            named = self._aliases(client).get(alias)
+        named = self.named_by(alias)
         return self.version(named) if named is not None else None
+
+    def named_by(self, alias: str) -> str | None:
+        """The version number that `alias` names, whatever that version is; None when it names none.
+
+        Raises:
+            RegistryUnavailable: MLflow does not answer.
+        """
+        with self._reached(f"read the alias {alias}") as client:
+            return self._aliases(client).get(alias)
 
     def version(self, version: str) -> RegisteredVersion:
         """One registered version.
@@ -148,29 +251,42 @@ class RegistryStore:
                 f"Version {version} of {self.model_name} has no fingerprint in its tags ({content!r}): it was not "
                 "registered by the promotion, or edited. Move the alias to a version that was."
             )
-        return RegisteredVersion(str(found.version), found.run_id or "", content, found.tags.get("decision_id", ""))
+        promoted = found.tags.get("promoted") == "true"
+        decision_id = found.tags.get("decision_id", "")
+        return RegisteredVersion(str(found.version), found.run_id or "", content, decision_id, promoted)
 
     def download(self, version: str, target: Path) -> Path:
         """Copy the bundle of `version` below the folder `target` and return the bundle folder, unverified.
 
         Raises:
-            BundleRefused: no such version, or its files are gone.
+            BundleRefused: no such version, its files are gone, or no bundle may hold them.
             RegistryUnavailable: MLflow does not answer.
         """
-        source = str(self._model_version(version).source)
+        source = f"{self._model_version(version).source}/{BUNDLE}"
         place = urlparse(source)
-        if place.scheme in ("", "file") and not Path(unquote(place.path)).is_dir():
-            raise BundleRefused(
-                f"The files of version {version} are gone from {source}. Restore them, or roll back to another version."
-            )
+        if place.scheme in ("", "file"):
+            here = Path(unquote(place.path))
+            if not here.is_dir():
+                raise BundleRefused(
+                    f"The files of version {version} are gone from {source}. Restore them, or roll back to another "
+                    "version."
+                )
+            bundle_files(here)  # links and oversized files are refused before a byte of them is copied
         target.mkdir(parents=True, exist_ok=True)
         with self._reached(f"download version {version}"):
             from mlflow.artifacts import download_artifacts
 
             return Path(download_artifacts(artifact_uri=source, dst_path=str(target), tracking_uri=self.tracking_uri))
 
-    def tries(self) -> int:
-        """Number of candidates ever registered, deleted runs included: every one was a look at the same history.
+    def tries(self, *, symbol: str | None = None, provenance: str | None = None, including: str | None = None) -> int:
+        """Number of configurations ever tried on one history, deleted runs included.
+
+        What counts as one is said in `registry.tries`.
+
+        Args:
+            symbol: only runs about it; empty counts all.
+            provenance: only runs on data of this origin; empty counts all.
+            including: digest of a configuration about to be tried, counted whether it is new or not.
 
         Raises:
             RegistryUnavailable: MLflow does not answer.
@@ -179,16 +295,8 @@ class RegistryStore:
             from mlflow.entities import ViewType
 
             experiment = client.get_experiment_by_name(self.model_name)
-            if experiment is None:
-                return 0
-            count, token = 0, None
-            while True:
-                page = client.search_runs(
-                    [experiment.experiment_id], run_view_type=ViewType.ALL, max_results=1000, page_token=token
-                )
-                count, token = count + len(page), page.token
-                if not token:
-                    return count
+            runs = all_runs(client, experiment.experiment_id, view=ViewType.ALL) if experiment is not None else iter(())
+            return count_tries(runs, symbol=symbol, provenance=provenance, including=including)
 
     @contextmanager
     def _reached(self, purpose: str) -> Iterator[Any]:
@@ -247,13 +355,3 @@ class RegistryStore:
         """`text` without the user and password of the tracking URI."""
         credentials, at, _ = urlparse(self.tracking_uri).netloc.rpartition("@")
         return text.replace(credentials + at, "") if at else text
-
-
-def _log(client: Any, run_id: str, metrics: dict[str, float], params: dict[str, Any]) -> None:
-    from mlflow.entities import Metric, Param
-
-    texts = [Param(name, str(value)) for name, value in params.items()]
-    for start in range(0, len(texts), _MOST_PARAMS):
-        client.log_batch(run_id, params=texts[start : start + _MOST_PARAMS])
-    moment = client.get_run(run_id).info.start_time
-    client.log_batch(run_id, metrics=[Metric(name, value, moment, 0) for name, value in metrics.items()])

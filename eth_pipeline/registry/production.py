@@ -7,6 +7,7 @@ Belongs here: the folder `<home>/production`. Does not belong: the checks (`regi
       <fingerprint>/     a bundle, verified before it got this name
       current            JSON Pointer: which of them is in use
       previous           JSON Pointer: the one before
+      kept               JSON list of Pointers, newest first: where a rollback without the registry can return to
 
 `current_bundle` is the hourly path: it never imports MLflow, needs no network, and verifies at every load.
 """
@@ -18,15 +19,21 @@ from datetime import datetime
 from pathlib import Path
 from typing import NamedTuple, Unpack
 
-from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, ValidationError
+from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 
-from eth_pipeline.errors import BundleAbsent, BundleRefused, DecisionRefused, HashMismatch
+from eth_pipeline.errors import BundleAbsent, BundleRefused, DecisionRefused, HashMismatch, RegistryUnavailable
 from eth_pipeline.registry.atomic import exclusive, replace_text
+from eth_pipeline.registry.log_state import LogHead, head_of, last_move
 from eth_pipeline.registry.mlflow_store import PRODUCTION, RegisteredVersion, RegistryStore
+from eth_pipeline.registry.onnx_graph import require_sound_models
+from eth_pipeline.registry.promotion_log import PromotionLog
+from eth_pipeline.registry.settlement import follow, one_at_a_time, run_to_end, settle
 from eth_pipeline.registry.verification import FINGERPRINT, Expectations, VerifiedBundle, verify_bundle
 
 CURRENT = "current"
 PREVIOUS = "previous"
+KEPT = "kept"
+KEPT_BUNDLES = 5
 
 
 class Pointer(BaseModel):
@@ -38,6 +45,11 @@ class Pointer(BaseModel):
     fingerprint: str = Field(pattern=f"^{FINGERPRINT.pattern}$")
     folder: str = Field(pattern=f"^{FINGERPRINT.pattern}$")
     verified_at: AwareDatetime
+    log_head: str = Field("", description="Newest entry of the promotion log known then; a log without it was cut.")
+    unreconciled: str = Field("", description="Why registry and host may differ; empty when they are known to agree.")
+
+
+_KEPT_LIST = TypeAdapter(tuple[Pointer, ...])
 
 
 class CurrentBundle(NamedTuple):
@@ -50,21 +62,36 @@ class CurrentBundle(NamedTuple):
 def materialize_production(store: RegistryStore, *, home: Path, **expected: Unpack[Expectations]) -> VerifiedBundle:
     """Bring the version that the alias `production` names to this host and use it from now on.
 
+    What was recorded while the registry did not answer is carried out first. Where this home's log says another
+    version, a person moved the alias: a version that verifies is adopted, and the log says so; any other is refused.
     Whatever fails, the old pointer stays and the old bundle with it.
 
     Raises:
         BundleRefused: no production version, or one of its kinds: the version is not what it should be.
-        RegistryUnavailable: MLflow does not answer.
+        ContractViolation: this home's promotion log is broken or cut.
+        RegistryUnavailable: MLflow does not answer; the pointer says so from now on.
     """
-    registered = store.production()
-    if registered is None:
-        raise BundleAbsent(
-            f"No version of {store.model_name} has the alias `{PRODUCTION}`. Promote a candidate; until then signals "
-            "run without a model."
-        )
-    bundle = fetch_verified(store, registered, home=home, **expected)
-    point_to(bundle, version=registered.version, home=home, verified_at=expected["now"])
-    return bundle
+    log = PromotionLog.of(home)
+    try:
+        with one_at_a_time(log):
+            governs = log.path.exists()
+            if governs:
+                settle(store, log, at=expected["now"])
+            registered = store.production()
+            if registered is None:
+                raise BundleAbsent(
+                    f"No version of {store.model_name} has the alias `{PRODUCTION}`. Promote a candidate; until then "
+                    "signals run without a model."
+                )
+            bundle = fetch_verified(store, registered, home=home, **expected)
+            if governs:
+                _adopt(store, log, bundle, version=registered.version, at=expected["now"])
+            head = head_of(log.verify()) if governs else store.anchor()
+            point_to(bundle, version=registered.version, home=home, verified_at=expected["now"], log_head=head)
+            return bundle
+    except RegistryUnavailable as error:
+        doubt(home, f"the registry did not answer when production was last asked for: {error}")
+        raise
 
 
 def current_bundle(*, home: Path, **expected: Unpack[Expectations]) -> CurrentBundle:
@@ -97,6 +124,7 @@ def fetch_verified(
 
     Raises:
         DecisionRefused: the version's tags name another content or decision than the bundle holds.
+        ModelRefused: a model file is not what the contract says, or may not run here.
         BundleRefused: or one of its kinds, as `verify_bundle`.
         RegistryUnavailable: MLflow does not answer.
     """
@@ -109,6 +137,7 @@ def fetch_verified(
         except BundleRefused:
             pass  # absent or no longer good: the registry's copy is judged instead
         arrived = verify_bundle(store.download(registered.version, Path(scratch)), **expected)
+        require_sound_models(arrived.folder, arrived.contract)
         _require_named(arrived, registered)
         if kept.exists():
             kept.rename(Path(scratch) / "replaced")
@@ -116,19 +145,58 @@ def fetch_verified(
         return replace(arrived, folder=kept)
 
 
-def point_to(bundle: VerifiedBundle, *, version: str, home: Path, verified_at: datetime) -> None:
-    """Let `current` name `bundle`; keep the one it named before as `previous`, and remove older ones."""
+def point_to(
+    bundle: VerifiedBundle,
+    *,
+    version: str,
+    home: Path,
+    verified_at: datetime,
+    log_head: LogHead | None = None,
+    unreconciled: str = "",
+) -> None:
+    """Let `current` name `bundle`; keep the one it named before as `previous`, and remove the oldest ones.
+
+    Args:
+        log_head: newest entry of the promotion log.
+        unreconciled: why the registry may not know of this.
+    """
     root = home / "production"
     with exclusive(root / ".lock"):
-        old = _pointer_or_none(home, CURRENT)
+        old = pointer_or_none(home)
         new = Pointer(
-            version=version, fingerprint=bundle.fingerprint, folder=bundle.folder.name, verified_at=verified_at
+            version=version,
+            fingerprint=bundle.fingerprint,
+            folder=bundle.folder.name,
+            verified_at=verified_at,
+            log_head=str(log_head or ""),
+            unreconciled=unreconciled,
         )
+        keep = _newest_kept(home, new)
+        replace_text(root / KEPT, _KEPT_LIST.dump_json(keep, indent=2).decode() + "\n")
         if old is not None and old.fingerprint != new.fingerprint:
             replace_text(root / PREVIOUS, old.model_dump_json(indent=2) + "\n")
         replace_text(root / CURRENT, new.model_dump_json(indent=2) + "\n")
-        before = _pointer_or_none(home, PREVIOUS)
-        _remove_others(root, keep={new.folder, before.folder if before else new.folder})
+        _remove_others(root, keep={kept.folder for kept in keep})
+
+
+def kept_bundles(home: Path) -> tuple[Pointer, ...]:
+    """Bundles that were verified here and are still kept, the one in use first; prove each before use."""
+    try:
+        listed = _KEPT_LIST.validate_json((home / "production" / KEPT).read_bytes())
+    except (OSError, ValidationError):  # lost or damaged: the two pointers say the same of the newest ones
+        found = (pointer_or_none(home), pointer_or_none(home, name=PREVIOUS))
+        return tuple(pointed for pointed in found if pointed is not None)
+    return listed
+
+
+def doubt(home: Path, reason: str) -> None:
+    """Note on the pointer why registry and host may differ; the hourly run degrades by it. Empty clears it."""
+    root = home / "production"
+    with exclusive(root / ".lock"):
+        current = pointer_or_none(home)
+        if current is not None and current.unreconciled != reason:
+            noted = current.model_copy(update={"unreconciled": reason})
+            replace_text(root / CURRENT, noted.model_dump_json(indent=2) + "\n")
 
 
 def pointer(home: Path, *, name: str = CURRENT) -> Pointer | None:
@@ -148,8 +216,8 @@ def pointer(home: Path, *, name: str = CURRENT) -> Pointer | None:
         ) from error
 
 
-def _pointer_or_none(home: Path, name: str) -> Pointer | None:
-    """A pointer that is about to be replaced may be damaged; that must not keep a good bundle out."""
+def pointer_or_none(home: Path, *, name: str = CURRENT) -> Pointer | None:
+    """As `pointer`, None where it is damaged: one that is about to be replaced must not keep a good bundle out."""
     try:
         return pointer(home, name=name)
     except BundleRefused:
@@ -165,6 +233,29 @@ def _require_named(bundle: VerifiedBundle, registered: RegisteredVersion) -> Ver
             "hand. Roll back, or promote again."
         )
     return bundle
+
+
+def _adopt(store: RegistryStore, log: PromotionLog, bundle: VerifiedBundle, *, version: str, at: datetime) -> None:
+    """Record a move that a person made in the registry, and let `previous` and the anchor follow."""
+    newest = last_move(log.verify())
+    if newest is not None and newest.version == version:
+        return
+    was = newest.version if newest is not None else "none"
+    log.append(
+        decision=bundle.decision,
+        version=version,
+        run_id="registry",
+        at=at,
+        action="adopted",
+        reason=f"the alias was moved by hand from version {was} to {version}; its bundle verified",
+    )
+    run_to_end(follow(store, log))
+
+
+def _newest_kept(home: Path, new: Pointer) -> tuple[Pointer, ...]:
+    """`new` first, then the others as they were, each bundle once."""
+    others = [kept for kept in kept_bundles(home) if kept.fingerprint != new.fingerprint]
+    return (new, *others)[:KEPT_BUNDLES]
 
 
 def _remove_others(root: Path, *, keep: set[str]) -> None:

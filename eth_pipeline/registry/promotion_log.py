@@ -4,7 +4,11 @@ Belongs here: appending and proving the chain. Does not belong: deciding (`regis
 
 One JSON line per entry. Each entry holds the sha256 of the line before it and of itself, so an edited, removed or
 reordered line breaks the chain at a line that can be named. A cut at the end leaves a shorter, intact chain: that
-is noticed where a registry version names a decision that the log no longer has.
+is noticed because the registry and this host's pointer remember the newest entry they saw (`registry.log_state`).
+
+The log is also the write-ahead record: an intent (`promoting`, `refusing`) stands before anything is registered, its
+outcome (`promoted`, `refused`, or `abandoned` when the writer died) before any alias moves. `rolled_back` is a move
+by command, `adopted` one by hand in the registry to a version that verified.
 """
 
 import hashlib
@@ -12,7 +16,7 @@ import json
 import os
 from datetime import datetime
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 from pydantic import AwareDatetime, BaseModel, ConfigDict, ValidationError
 
@@ -21,8 +25,9 @@ from eth_pipeline.errors import ContractViolation
 from eth_pipeline.registry.atomic import exclusive
 from eth_pipeline.settings import Phase
 
-PromotionAction = Literal["promoted", "refused", "rolled_back"]
+PromotionAction = Literal["promoting", "refusing", "promoted", "refused", "abandoned", "rolled_back", "adopted"]
 GENESIS = "0" * 64
+_FILE = "promotions.jsonl"
 
 
 class PromotionEntry(BaseModel):
@@ -54,6 +59,11 @@ class PromotionLog:
     def __init__(self, path: Path) -> None:
         self.path = path
 
+    @classmethod
+    def of(cls, home: Path) -> "PromotionLog":
+        """The log of a home; it may not have begun."""
+        return cls(home / _FILE)
+
     def append(
         self,
         *,
@@ -75,22 +85,34 @@ class PromotionLog:
             ContractViolation: the chain is already broken; nothing is added to a log that proves nothing.
         """
         with exclusive(self.path.with_name(f".{self.path.name}.lock")):
-            before = self.verify()
-            unsealed = PromotionEntry(
-                sequence=len(before) + 1,
-                at=at,
-                action=action or ("promoted" if decision.promoted else "refused"),
-                decision_id=decision.decision_id,
-                fingerprint=decision.candidate_fingerprint,
-                version=version,
-                phase=decision.phase,
-                run_id=run_id,
-                reason=reason or decision.summary,
-                previous_sha256=before[-1].sha256 if before else GENESIS,
+            return self._seal(
+                {
+                    "at": at,
+                    "action": action or ("promoted" if decision.promoted else "refused"),
+                    "decision_id": decision.decision_id,
+                    "fingerprint": decision.candidate_fingerprint,
+                    "version": version,
+                    "phase": decision.phase,
+                    "run_id": run_id,
+                    "reason": reason or decision.summary,
+                }
             )
-            entry = unsealed.model_copy(update={"sha256": unsealed.digest()})
-            self._write_line(entry.model_dump_json() + "\n")
-        return entry
+
+    def conclude(
+        self, intent: PromotionEntry, *, action: PromotionAction, version: str, at: datetime, reason: str | None = None
+    ) -> PromotionEntry:
+        """Add the outcome of `intent`, an entry about the same decision.
+
+        Args:
+            version: registry version that was made; empty where none was.
+            reason: empty means the reason of the intent.
+
+        Raises:
+            ContractViolation: as `append`.
+        """
+        changes = {"action": action, "version": version, "at": at, "reason": reason or intent.reason}
+        with exclusive(self.path.with_name(f".{self.path.name}.lock")):
+            return self._seal(intent.model_dump(exclude={"sequence", "previous_sha256", "sha256"}) | changes)
 
     def entries(self) -> tuple[PromotionEntry, ...]:
         """All entries, oldest first, as they stand; `verify` proves them.
@@ -121,6 +143,14 @@ class PromotionLog:
                 raise self._broken(number, "it does not continue the line before it: a line was removed or moved")
             previous = entry.sha256
         return entries
+
+    def _seal(self, fields: dict[str, Any]) -> PromotionEntry:
+        before = self.verify()
+        chained = {"sequence": len(before) + 1, "previous_sha256": before[-1].sha256 if before else GENESIS}
+        unsealed = PromotionEntry.model_validate(fields | chained)
+        entry = unsealed.model_copy(update={"sha256": unsealed.digest()})
+        self._write_line(entry.model_dump_json() + "\n")
+        return entry
 
     def _parse(self, line: str, *, number: int) -> PromotionEntry:
         try:

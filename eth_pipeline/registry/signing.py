@@ -35,7 +35,7 @@ def create_key_pair(*, private_key: Path, public_key: Path) -> None:
         if path.exists():
             raise SettingsInvalid(
                 f"{path} exists and is not overwritten: bundles signed with it could no longer be verified. "
-                "To rotate keys, create the new pair under other names and pin both public keys."
+                "To rotate keys, run `eth-pipeline keys rotate` and pin both public keys."
             )
     key = ec.generate_private_key(ec.SECP256R1())
     secret = key.private_bytes(
@@ -115,6 +115,24 @@ def key_id(public_key: Path) -> str:
             "or correct `signing_public_keys`."
         ) from error
     return hashlib.sha256(_public_pem(key)).hexdigest()
+
+
+def key_id_of_private(private_key: Path) -> str:
+    """The id of the public half of `private_key`.
+
+    Raises:
+        SettingsInvalid: the file is no private key in PEM.
+    """
+    from cryptography.exceptions import UnsupportedAlgorithm
+    from cryptography.hazmat.primitives import serialization
+
+    try:
+        key = serialization.load_pem_private_key(private_key.read_bytes(), password=None)
+    except (OSError, ValueError, TypeError, UnsupportedAlgorithm) as error:
+        raise SettingsInvalid(
+            f"The signing key {private_key} cannot be read: {error}. Restore it, or run `eth-pipeline keys init`."
+        ) from error
+    return hashlib.sha256(_public_pem(key.public_key())).hexdigest()
 
 
 def _hashing() -> Any:

@@ -75,8 +75,8 @@ def verify_bundle(folder: Path, **expected: Unpack[Expectations]) -> VerifiedBun
     files = bundle_files(folder)
     require_complete(folder, files=files)
     verify_folder(folder, public_keys=expected["public_keys"])
-    contract = _read(folder, RUNTIME_CONTRACT, RuntimeContract)
-    decision = _read(folder, DECISION, PromotionDecision)
+    contract = read_contract(folder)
+    decision = read_decision(folder)
     report = read_report(folder)
     read_data_versions(folder)
     _check_expiry(contract, now=expected["now"])
@@ -101,6 +101,24 @@ def fingerprint(folder: Path) -> str:
     return digest.hexdigest()
 
 
+def read_contract(folder: Path) -> RuntimeContract:
+    """The runtime contract of the bundle in `folder`; proves nothing by itself.
+
+    Raises:
+        BundleRefused: it is missing or not in the expected shape.
+    """
+    return _read(folder, RUNTIME_CONTRACT, RuntimeContract)
+
+
+def read_decision(folder: Path) -> PromotionDecision:
+    """The decision about the bundle in `folder`; proves nothing by itself.
+
+    Raises:
+        DecisionRefused: it is missing or not in the expected shape.
+    """
+    return _read(folder, DECISION, PromotionDecision)
+
+
 def read_report(folder: Path) -> EvaluationReport:
     """The evaluation report of the bundle in `folder`; proves nothing by itself.
 
@@ -121,7 +139,7 @@ def read_data_versions(folder: Path) -> DataVersions:
 
 def _read(folder: Path, name: str, shape: type[_Part]) -> _Part:
     try:
-        return shape.model_validate_json((folder / name).read_bytes())
+        return shape.model_validate_json((folder / name).read_bytes(), strict=True)
     except (OSError, ValidationError) as error:
         refusal = DecisionRefused if name == DECISION else BundleRefused
         raise refusal(

@@ -4,6 +4,7 @@ Belongs here: which trained models belong together, the stack over them, writing
 (`defs.assets.models`), the decision (`defs.assets.registry`).
 """
 
+from dataclasses import replace
 from pathlib import Path
 
 import dagster as dg
@@ -11,10 +12,12 @@ import dagster as dg
 from eth_pipeline.contracts.artifact import QuantileModel, RegimeModel
 from eth_pipeline.defs.assets.features import GROUP
 from eth_pipeline.defs.assets.training_set import new_folder, newest_folder
-from eth_pipeline.defs.presentation import OWNERS, markdown_table
+from eth_pipeline.defs.presentation import OWNERS, interval, markdown_table
 from eth_pipeline.defs.resources import Pipeline
 from eth_pipeline.errors import ContractViolation
 from eth_pipeline.models.algorithms import ALGORITHMS, LIGHTGBM
+from eth_pipeline.models.comparison import compare_members
+from eth_pipeline.models.stacking import ALGORITHM as STACKING
 from eth_pipeline.models.stacking import Stack, fit_stack
 from eth_pipeline.operations.manifest import code_version, lock_digest
 from eth_pipeline.registry.candidate_bundle import Companions, write_candidate
@@ -46,6 +49,10 @@ def candidate_bundle(context: dg.AssetExecutionContext, pipeline: Pipeline) -> d
     members, left_out = _members(context.instance, primary)
     quantiles, regime, files, missing = _sizing(context.instance, primary)
     stack = _stack(primary, members, settings=settings)
+    others = {model.record.algorithm: model.oof for model in members} | ({STACKING: stack.oof} if stack else {})
+    figures = compare_members(primary.oof, others, settings=settings.training)
+    report = primary.record.report.model_copy(update={"members": figures})
+    primary = replace(primary, record=primary.record.model_copy(update={"report": report}))
     folder = new_folder(context, pipeline, name="bundle", under="candidates")
     fingerprint = write_candidate(
         folder,
@@ -59,7 +66,6 @@ def candidate_bundle(context: dg.AssetExecutionContext, pipeline: Pipeline) -> d
     )
     record = primary.record
     store_oof(pipeline.lake(), primary.oof, fingerprint=fingerprint, symbol=record.symbol, provenance=record.provenance)
-    models = [("primary", primary), *(("member", member) for member in members)]
     return dg.MaterializeResult(
         data_version=dg.DataVersion(fingerprint),
         metadata={
@@ -67,9 +73,19 @@ def candidate_bundle(context: dg.AssetExecutionContext, pipeline: Pipeline) -> d
             "fingerprint": fingerprint,
             "verdict": record.report.verdict,
             "models": markdown_table(
-                ("model", "role", *(f"AUC {h.horizon_hours} h" for h in record.report.horizons)),
-                [(m.record.algorithm, role, *(h.auc.value for h in m.record.report.horizons)) for role, m in models],
-                notes=[*left_out, *missing],
+                ("algorithm", "horizon, h", "AUC, common hours [95 %]", "minus primary", "log loss", "primary's"),
+                [
+                    (
+                        figure.algorithm,
+                        figure.horizon_hours,
+                        interval(figure.auc, digits=3),
+                        interval(figure.auc_minus_primary, digits=3),
+                        f"{figure.log_loss:.5f}",
+                        f"{figure.log_loss_primary:.5f}",
+                    )
+                    for figure in figures
+                ],
+                notes=[f"The primary is {record.algorithm}.", *left_out, *missing],
             ),
             "stack": markdown_table(
                 ("horizon, h", "rows", "weights"),

@@ -5,16 +5,34 @@ of it (`defs.assets.candidate`).
 """
 
 import dagster as dg
+import numpy as np
 
 from eth_pipeline.defs.assets.features import GROUP
-from eth_pipeline.defs.assets.training_set import new_folder, pinned_training_set, registry_store
-from eth_pipeline.defs.plots import calibration_plot, importance_plot, yearly_plot
+from eth_pipeline.defs.assets.training_set import (
+    PinnedTrainingSet,
+    new_folder,
+    pinned_training_set,
+    registry_store,
+)
+from eth_pipeline.defs.plots import (
+    attention_plot,
+    calibration_plot,
+    decile_plot,
+    importance_plot,
+    permutation_plot,
+    weights_plot,
+    yearly_plot,
+)
 from eth_pipeline.defs.presentation import OWNERS, horizon_table
 from eth_pipeline.defs.resources import Pipeline
+from eth_pipeline.features.build import feature_specs
 from eth_pipeline.features.panel import prefix
 from eth_pipeline.models.algorithms import CROSS_ASSET, LIGHTGBM, LSTM, TFT, forecaster_named
-from eth_pipeline.models.candidate import train_candidate
+from eth_pipeline.models.candidate import Candidate, Scrutiny, train_candidate
+from eth_pipeline.models.dataset import TrainingSet
+from eth_pipeline.registry.production import pointer
 from eth_pipeline.registry.trained import save_trained, trained_model
+from eth_pipeline.registry.tried import champion_oof, store_tried, tried_before, try_id
 
 _DESCRIPTIONS = {
     LIGHTGBM: "The primary: gradient-boosted trees on every feature, one ensemble per horizon.",
@@ -23,6 +41,10 @@ _DESCRIPTIONS = {
     TFT: "A temporal fusion transformer: variable selection, gated residuals, interpretable attention.",
 }
 _KINDS = {LIGHTGBM: {"lightgbm", "onnx"}, CROSS_ASSET: {"lightgbm", "onnx"}, LSTM: {"pytorch", "onnx"}}
+
+_INTERPRETED_ROWS = 500
+_PERMUTED_WINDOWS = 2
+"""A network scores a window too slowly on a small host to do it some thirty times over."""
 
 
 def _model_asset(algorithm: str) -> dg.AssetsDefinition:
@@ -44,8 +66,20 @@ def _model_asset(algorithm: str) -> dg.AssetsDefinition:
         settings = pipeline.settings()
         pinned = pinned_training_set(pipeline)
         forecaster = forecaster_named(algorithm, cross_prefixes=tuple(map(prefix, settings.cross_symbols)))
-        tries = registry_store(settings).tries() + 1
-        candidate = train_candidate(pinned.data, forecaster, settings=settings.training, tries=tries)
+        name = try_id(
+            parameters_digest=forecaster.digest(), feature_names=pinned.data.feature_names, settings=settings.training
+        )
+        scrutiny, tries = _scrutiny(pipeline, pinned, name=name, algorithm=algorithm)
+        candidate = train_candidate(pinned.data, forecaster, settings=settings.training, tries=tries, scrutiny=scrutiny)
+        store_tried(
+            pipeline.lake(),
+            candidate.oof,
+            name=name,
+            algorithm=algorithm,
+            symbol=pinned.data.symbol,
+            provenance=pinned.data.provenance,
+            cost_bps=settings.training.round_trip_cost_bps,
+        )
         folder = new_folder(context, pipeline, name=algorithm)
         save_trained(folder, trained_model(candidate, pinned.data, versions=pinned.versions))
         report = candidate.report
@@ -57,7 +91,9 @@ def _model_asset(algorithm: str) -> dg.AssetsDefinition:
                 "out_of_sample": horizon_table(report),
                 "auc_by_year": yearly_plot(report),
                 "calibration": calibration_plot(candidate.oof),
+                "deciles": decile_plot(report),
                 "importance": importance_plot(report),
+                **_insight(algorithm, candidate, pinned.data),
                 "inputs": len(candidate.feature_names),
                 "tries": tries,
                 "features_version": pinned.versions["features"],
@@ -66,6 +102,37 @@ def _model_asset(algorithm: str) -> dg.AssetsDefinition:
         )
 
     return model
+
+
+def _scrutiny(pipeline: Pipeline, pinned: PinnedTrainingSet, *, name: str, algorithm: str) -> tuple[Scrutiny, int]:
+    """What the report compares with, and how many configurations were tried on this history, this one included."""
+    settings, lake, data = pipeline.settings(), pipeline.lake(), pinned.data
+    found = pointer(settings.home)
+    tried = tried_before(lake, symbol=data.symbol, provenance=data.provenance, without=name)
+    registered = registry_store(settings).tries(symbol=data.symbol, provenance=data.provenance)
+    specs = feature_specs(symbol=settings.symbol, cross_symbols=settings.cross_symbols)
+    scrutiny = Scrutiny(
+        champion=champion_oof(lake, symbol=data.symbol, fingerprint=found.fingerprint if found else None),
+        tried=tried,
+        families={spec.name: spec.family for spec in specs},
+        permutation_windows=0 if algorithm in (LSTM, TFT) else _PERMUTED_WINDOWS,
+    )
+    others = 0 if tried is None else tried["try_id"].n_unique()
+    return scrutiny, max(registered, others + 1)
+
+
+def _insight(algorithm: str, candidate: Candidate, data: TrainingSet) -> dict[str, dg.MarkdownMetadataValue]:
+    """What the models look at, beyond their gain: permutation of the trees, attention of the transformer."""
+    if candidate.report.permutation is not None:
+        return {"permutation": permutation_plot(candidate.report.permutation)}
+    if algorithm != TFT:
+        return {}
+    from eth_pipeline.models.networks.tft import interpret
+
+    newest = np.arange(max(0, len(data.decision_time) - _INTERPRETED_ROWS), len(data.decision_time))
+    seen = interpret(candidate.fitted, data, newest)
+    attention = {horizon: weights.tolist() for horizon, weights in seen.attention_by_lag.items()}
+    return {"attention": attention_plot(attention), "variable_selection": weights_plot(seen.variable_weights)}
 
 
 lightgbm_model = _model_asset(LIGHTGBM)

@@ -5,7 +5,7 @@ Belongs here: maintenance of what is stored. Does not belong: what is stored.
 
 import dagster as dg
 
-from eth_pipeline.contracts.artifact import HISTORICAL_FORECASTS, OOF_FORECASTS
+from eth_pipeline.contracts.artifact import HISTORICAL_FORECASTS, OOF_FORECASTS, TRIED_PNL
 from eth_pipeline.contracts.quality import GAP_LEDGER, QUARANTINE
 from eth_pipeline.contracts.signal import CONSENSUS, FORECASTS, SIGNALS
 from eth_pipeline.contracts.tables import STREAMS, TableContract
@@ -15,6 +15,7 @@ from eth_pipeline.features.build import features_contract
 from eth_pipeline.labels.direction import labels_contract
 from eth_pipeline.settings import Settings
 from eth_pipeline.trading.ledger import ACCOUNT_EVENTS
+from eth_pipeline.trading.storage import ACCOUNT_SNAPSHOTS
 
 GROUP = "operations"
 
@@ -53,8 +54,10 @@ def lake_tables(settings: Settings) -> tuple[TableContract, ...]:
         labels_contract(horizons_hours=settings.training.horizons_hours),
         OOF_FORECASTS,
         HISTORICAL_FORECASTS,
+        TRIED_PNL,
         CONSENSUS,
         FORECASTS,
         SIGNALS,
         ACCOUNT_EVENTS,
+        ACCOUNT_SNAPSHOTS,
     )
