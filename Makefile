@@ -4,7 +4,7 @@ BIN := .venv/bin
 STAMP := .venv/.installed
 HOME_DIR ?= .eth_pipeline/demo
 
-.PHONY: setup demo up test lint check bench lock clean
+.PHONY: setup demo up test lint check bench generated lock clean
 
 setup: $(STAMP)
 
@@ -34,6 +34,12 @@ check: test lint
 
 bench: setup
 	for script in benchmarks/*.py; do echo "== $$script"; $(BIN)/python $$script || exit 1; done
+
+# Documents and schemas that are written by code; tests hold them equal to it.
+generated: setup
+	$(BIN)/python -m eth_pipeline.contracts.documentation > docs/tables.md
+	$(BIN)/python -m eth_pipeline.signals.reason_docs > docs/reason_codes.md
+	$(BIN)/python -m eth_pipeline.registry.schemas
 
 # Needs pip-tools; the torch line is written without the local version so that pip may choose the CPU build.
 lock:

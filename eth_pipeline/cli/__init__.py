@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from eth_pipeline.cli import configuration, exchange, inspect, kill_switch, registry, signals, vintages
+from eth_pipeline.cli import configuration, exchange, inspect, keys, kill_switch, registry, signals, vintages
 from eth_pipeline.cli.console import refuse_on_error
 
 app = typer.Typer(
@@ -27,6 +27,8 @@ app.add_typer(kill_switch.app, name="kill-switch")
 app.add_typer(configuration.app, name="config")
 app.add_typer(vintages.app, name="vintages")
 app.add_typer(registry.promotions_app, name="promotions")
+app.add_typer(keys.app, name="keys")
+app.add_typer(registry.bundle_app, name="bundle")
 app.command("rollback")(registry.rollback)
 app.command("alias")(registry.alias)
 app.command("health")(inspect.health)

@@ -89,7 +89,7 @@ def write_candidate(
         stacks=_stacks(companions.stack),
         quantiles=companions.quantiles,
         regime=companions.regime,
-        opset=record.opset,
+        opset=max(each.record.opset for each in (primary, *companions.members)),
     )
     data = DataVersions(
         lake=settings.lake_location,

@@ -13,6 +13,7 @@ from eth_pipeline.contracts.clock import require_utc
 from eth_pipeline.errors import ProvenanceMismatch
 from eth_pipeline.models.report import Estimate, EvaluationReport
 from eth_pipeline.registry.gates import evaluate_gates
+from eth_pipeline.registry.stacking_switch import judge_stack
 from eth_pipeline.settings import GateSettings, Phase
 
 
@@ -46,6 +47,7 @@ def decide(
         champion_fingerprint=rival,
     )
     promoted = all(gate.passed for gate in gates if phase in gate.required_for)
+    stack = judge_stack(report, settings=settings)
     pays = next(gate.passed for gate in gates if gate.name == "pays_after_costs")
     return PromotionDecision(
         decision_id=decision_id(phase=phase, fingerprint=candidate_fingerprint, decided_at=decided_at),
@@ -55,8 +57,8 @@ def decide(
         champion_fingerprint=champion_fingerprint,
         provenance=_provenance(report.provenance),
         promoted=promoted,
-        gates=gates,
-        stacking_enabled=False,
+        gates=(*gates, stack),
+        stacking_enabled=promoted and stack.passed,
         pays_after_costs=pays,
         summary=_summary(report, phase=phase, gates=gates, fingerprint=candidate_fingerprint, promoted=promoted),
     )
@@ -78,7 +80,7 @@ def _summary(
     else:
         reasons = "; ".join(f"{gate.name}: {gate.reason}" for gate in failed)
         verdict = f"{subject} is refused for {phase}: {len(failed)} of {len(required)} gates fail. {reasons}."
-    others = [gate for gate in gates if phase not in gate.required_for and not gate.passed]
+    others = [gate for gate in gates if gate.required_for and phase not in gate.required_for and not gate.passed]
     outlook = "".join(f" For {gate.required_for[0]} it would also fail {gate.name}: {gate.reason}." for gate in others)
     return f"{verdict}{outlook} {report.verdict}"
 
