@@ -1,13 +1,16 @@
 """Direction forecasts on recorded history: the out-of-fold table beside its baselines.
 
-    python benchmarks/real_history.py FOLDER [horizons=5,12,24] [seed=20260101] [tries=4] [champion=FILE] [save=FILE]
-        [parameter=value ...]
+    python benchmarks/real_history.py FOLDER [model=lightgbm] [horizons=5,12,24] [seed=20260101] [tries=5]
+        [coverage=0.8] [refit_days=91] [champion=FILE] [save=FILE] [parameter=value ...]
+    python benchmarks/real_history.py FOLDER stack=NAME:FILE,NAME:FILE [primary first]
 
-FOLDER holds recordings as the replay reads them; `parameter` is any field of BoostingParameters; `tries` counts the
-configurations tried on this history, this one included; `save` writes the out-of-fold forecasts as parquet, which
-a later run takes as `champion`, the third baseline. Hours 2021-03-01
-to 2025-06-30 UTC, refitted every 91 days on everything before, labels on the mark price, purged by label interval
-plus a 24 h embargo. Every figure is out of fold, but the first line of each table says what validation claimed.
+FOLDER holds recordings as the replay reads them; `model` is an algorithm of `models.algorithms`; `parameter` is any
+field of BoostingParameters (lightgbm only); `tries` counts the configurations tried on this history, this one
+included; `coverage` is the share of hours from which on a feature is an input; `save` writes the out-of-fold
+forecasts as parquet, which a later run takes as `champion`, the third baseline, or as a member of a stack. Hours
+2021-03-01 to 2025-06-30 UTC, refitted every `refit_days` on everything before, labels on the mark price, purged by
+label interval plus a 24 h embargo. Every figure is out of fold, but the first line of each table says what validation
+claimed.
 """
 
 import resource
@@ -31,17 +34,22 @@ from eth_pipeline.contracts.tables import (
     SPOT_KLINES,
     TableContract,
 )
-from eth_pipeline.features.build import build_features, feature_names, feature_specs
+from eth_pipeline.features.build import available_feature_names, build_features, feature_specs
+from eth_pipeline.features.panel import prefix
 from eth_pipeline.features.sources import FeatureSources
 from eth_pipeline.labels.direction import build_labels
+from eth_pipeline.models.algorithms import LIGHTGBM, forecaster_named
 from eth_pipeline.models.baselines import find_volatility_feature
 from eth_pipeline.models.boosting import Boosting, BoostingParameters
+from eth_pipeline.models.comparison import compare_members
 from eth_pipeline.models.dataset import TrainingSet, make_training_set
 from eth_pipeline.models.evaluation import primary_horizon_hours, verdict, volatility_level
+from eth_pipeline.models.forecaster import Forecaster
 from eth_pipeline.models.horizon_figures import Rivals, horizon_report
 from eth_pipeline.models.metrics import auc
 from eth_pipeline.models.permutation import permutation_importance
 from eth_pipeline.models.report import Decile, Estimate, HorizonReport, PermutationReport
+from eth_pipeline.models.stacking import fit_stack
 from eth_pipeline.models.walk_forward import walk_forward
 from eth_pipeline.sandbox.replay import ReplayMarket
 from eth_pipeline.settings import TrainingSettings
@@ -85,7 +93,7 @@ def conformed(rows: pl.DataFrame, table: TableContract) -> pl.DataFrame:
     return rows.filter(pl.col(table.key[-1]) <= LAST_SCORED).unique(list(table.key)).sort(list(table.key))
 
 
-def training_set(folder: Path, horizons_hours: tuple[int, ...]) -> TrainingSet:
+def training_set(folder: Path, horizons_hours: tuple[int, ...], *, coverage: float = 0.0) -> TrainingSet:
     sources = recorded_sources(folder)
     features = build_features(sources, symbol=SYMBOL, cross_symbols=CROSS, base_interval="1h")
     labels = build_labels(
@@ -96,7 +104,7 @@ def training_set(folder: Path, horizons_hours: tuple[int, ...]) -> TrainingSet:
         horizons_hours=horizons_hours,
         round_trip_cost_bps=TrainingSettings().round_trip_cost_bps,
     )
-    names = feature_names(symbol=SYMBOL, cross_symbols=CROSS)
+    names = available_feature_names(features, symbol=SYMBOL, cross_symbols=CROSS, min_coverage=coverage)
     return make_training_set(features, labels, feature_names=names, horizons_hours=horizons_hours)
 
 
@@ -163,47 +171,79 @@ def permuted(report: PermutationReport) -> str:
 
 def main(folder: Path, given: dict[str, str]) -> None:
     horizons = tuple(int(h) for h in given.pop("horizons", "5,12,24").split(","))
-    seed, tries = int(given.pop("seed", "20260101")), int(given.pop("tries", "4"))
-    champion, save = given.pop("champion", None), given.pop("save", None)
-    kinds = {field.name: field.type for field in fields(BoostingParameters)}
-    parameters = replace(
-        BoostingParameters(), **{name: (float if kinds[name] is float else int)(value) for name, value in given.items()}
-    )
-    data = training_set(folder, horizons)
+    seed, tries = int(given.pop("seed", "20260101")), int(given.pop("tries", "5"))
+    coverage = float(given.pop("coverage", str(TrainingSettings().min_feature_coverage)))
+    champion, save, members = given.pop("champion", None), given.pop("save", None), given.pop("stack", None)
+    name, refit_days = given.pop("model", LIGHTGBM), int(given.pop("refit_days", "91"))
+    data = training_set(folder, horizons, coverage=coverage)
     first = (np.datetime64(FIRST_SCORED.replace(tzinfo=None)) - data.decision_time[0]) // np.timedelta64(1, "h")
-    settings = TrainingSettings(horizons_hours=horizons, min_train_hours=int(first), seed=seed)
+    settings = TrainingSettings(
+        horizons_hours=horizons, min_train_hours=int(first), seed=seed, refit_every_hours=24 * refit_days
+    )
+    volatility = volatility_level(data, find_volatility_feature(data.feature_names))
+    rivals = Rivals(volatility=volatility, champion=pl.read_parquet(champion) if champion else None, tries=tries)
+    print(f"{len(data.feature_names)} features, present in {coverage:.0%} of the hours at least")
+    if members is not None:
+        stacked(members, settings, rivals)
+    else:
+        walked(data, forecaster(name, given), settings, rivals, save=save)
+    print(f"\npeak memory {resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20:.1f} GiB")
+
+
+def forecaster(name: str, given: dict[str, str]) -> Forecaster:
+    if name != LIGHTGBM:
+        return forecaster_named(name, cross_prefixes=tuple(map(prefix, CROSS)))
+    kinds = {field.name: field.type for field in fields(BoostingParameters)}
+    chosen = {field: (float if kinds[field] is float else int)(value) for field, value in given.items()}
+    return Boosting(replace(BoostingParameters(), **chosen))
+
+
+def walked(
+    data: TrainingSet, algorithm: Forecaster, settings: TrainingSettings, rivals: Rivals, *, save: str | None
+) -> None:
     started, busy = time.perf_counter(), time.process_time()
+    keep = 4 if algorithm.algorithm == LIGHTGBM else 0
     volatility = find_volatility_feature(data.feature_names)
-    walk = walk_forward(data, Boosting(parameters), settings=settings, volatility_feature=volatility, keep=4)
+    walk = walk_forward(data, algorithm, settings=settings, volatility_feature=volatility, keep=keep)
     seconds, cpu_seconds = time.perf_counter() - started, time.process_time() - busy
     if save is not None:
         walk.oof.write_parquet(save)
-    print(
-        f"{parameters}\n{len(data.feature_names)} features, {walk.folds} refits, {seconds:.0f} s "
-        f"({cpu_seconds:.0f} CPU seconds)"
-    )
-    rivals = Rivals(
-        volatility=volatility_level(data, volatility),
-        champion=pl.read_parquet(champion) if champion else None,
-        tries=tries,
-    )
-    for h in horizons:
-        report = horizon_report(walk.oof, horizon_hours=h, settings=settings, rivals=rivals)
-        raw = walk.oof.filter(pl.col("horizon_hours") == h)
-        raw_auc = auc(raw["raw_probability"].to_numpy(), raw["up"].to_numpy())
-        print(
-            f"\n{h} h, {report.rows} hours (validation claimed {np.nanmean(walk.validation_auc[h]):.4f}, "
-            f"uncalibrated {raw_auc:.4f}, median rounds {np.median(walk.effort[h]):.0f})\n{figures(report)}\n"
-            f"  {verdict(report, round_trip_cost_bps=settings.round_trip_cost_bps)}",
-            flush=True,
-        )
+    print(f"{algorithm}\n{walk.folds} refits, {seconds:.0f} s ({cpu_seconds:.0f} CPU seconds)")
+    for h in settings.horizons_hours:
+        claimed, effort = np.nanmean(walk.validation_auc[h]), np.median(walk.effort[h])
+        table(walk.oof, h, settings, rivals, f"validation claimed {claimed:.4f}, median rounds {effort:.0f}")
     families = {spec.name: spec.family for spec in feature_specs(symbol=SYMBOL, cross_symbols=CROSS)}
-    importance = permutation_importance(
-        data, walk.kept, horizon_hours=primary_horizon_hours(horizons), families=families, settings=settings
-    )
+    primary = primary_horizon_hours(settings.horizons_hours)
+    importance = permutation_importance(data, walk.kept, horizon_hours=primary, families=families, settings=settings)
     if importance is not None:
         print(permuted(importance))
-    print(f"\npeak memory {resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20:.1f} GiB")
+
+
+def stacked(members: str, settings: TrainingSettings, rivals: Rivals) -> None:
+    """The stack over saved members, beside the first of them."""
+    oofs = {name: pl.read_parquet(path) for name, path in (member.split(":", 1) for member in members.split(","))}
+    stack = fit_stack(oofs, settings=settings)
+    primary, others = next(iter(oofs.values())), dict(list(oofs.items())[1:])
+    for figure in compare_members(primary, {**others, "stack": stack.oof}, settings=settings):
+        print(
+            f"{figure.horizon_hours:3d} h {figure.algorithm:12s} AUC {shown(figure.auc)}   "
+            f"minus {next(iter(oofs))} {shown(figure.auc_minus_primary, sign='+')}   "
+            f"log loss {figure.log_loss:.5f} against {figure.log_loss_primary:.5f}, {figure.rows} hours"
+        )
+    for weights in stack.weights:
+        listed = ", ".join(f"{n} {c:.2f}" for n, c in zip(weights.algorithms, weights.coefficients, strict=True))
+        table(stack.oof, weights.horizon_hours, settings, rivals, f"weights {listed}")
+
+
+def table(oof: pl.DataFrame, h: int, settings: TrainingSettings, rivals: Rivals, note: str) -> None:
+    report = horizon_report(oof, horizon_hours=h, settings=settings, rivals=rivals)
+    raw = oof.filter(pl.col("horizon_hours") == h)
+    raw_auc = auc(raw["raw_probability"].to_numpy(), raw["up"].to_numpy())
+    print(
+        f"\n{h} h, {report.rows} hours ({note}, uncalibrated {raw_auc:.4f})\n{figures(report)}\n"
+        f"  {verdict(report, round_trip_cost_bps=settings.round_trip_cost_bps)}",
+        flush=True,
+    )
 
 
 if __name__ == "__main__":

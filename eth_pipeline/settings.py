@@ -15,7 +15,16 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+from pydantic import (
+    AwareDatetime,
+    BaseModel,
+    ConfigDict,
+    Field,
+    SecretStr,
+    ValidationError,
+    field_validator,
+    model_validator,
+)
 from pydantic_settings import (
     BaseSettings,
     PydanticBaseSettingsSource,
@@ -100,6 +109,9 @@ class TrainingSettings(_Section):
     min_train_hours: int = Field(24 * 180, gt=0, description="Smallest training span of the first fold.")
     max_train_hours: int | None = Field(None, description="Rolling training window; empty means expanding.")
     seed: int = Field(20260101, description="Seed of every random choice in training.")
+    min_feature_coverage: float = Field(
+        0.8, ge=0, le=1, description="Features present in fewer of the training rows are no model inputs."
+    )
     round_trip_cost_bps: float = Field(14.0, ge=0, description="Fees and slippage of one round trip.")
     bootstrap_samples: int = Field(400, ge=50, description="Weekly block bootstrap resamples per interval.")
 
@@ -127,10 +139,43 @@ class SignalSettings(_Section):
     """How scores and forecasts become an action."""
 
     min_consensus_strength: float = Field(40.0, description="Consensus strength (0-100) needed to act.")
-    ml_weight: float = Field(0.5, ge=0, le=1, description="Weight of the forecast against the base strategy.")
+    ml_weight: float = Field(
+        0.5, ge=0, le=1, description="A forecast decides the direction; full opposition of the base leaves this share."
+    )
     shadow_mode: bool = Field(False, description="Compute the forecast, record it, and let it change nothing.")
     extreme_probability: float = Field(0.02, description="Probabilities nearer to 0 or 1 than this are distrusted.")
     min_consensus_coverage: float = Field(0.5, description="Share of timeframe weight needed for a consensus.")
+
+
+class InferenceSettings(_Section):
+    """The remote inference service, how long the hourly run waits for it, and the candidate beside production.
+
+    The local bundle forecasts whenever the service is disabled, slow, down or of another bundle.
+    """
+
+    enabled: bool = Field(False, description="Ask the service first; the local bundle is the fallback.")
+    url: str = Field("http://127.0.0.1:5002", description="Where the service listens.")
+    token: SecretStr | None = Field(None, description="Bearer token of the service; never shown.")
+    token_file: Path | None = Field(None, description="File that holds the token; where `token` is empty.")
+    connect_timeout_seconds: float = Field(1.0, gt=0, description="TCP connect timeout of one try.")
+    read_timeout_seconds: float = Field(3.0, gt=0, description="Longest silence of the service within one try.")
+    total_timeout_seconds: float = Field(6.0, gt=0, description="All tries of one hour together.")
+    attempts: int = Field(2, ge=1, description="Tries of one hour before the local bundle forecasts.")
+    breaker_failures: int = Field(3, ge=1, description="Consecutive failed hours that open the service's breaker.")
+    breaker_cooldown_minutes: float = Field(10.0, gt=0, description="Minutes an open breaker waits for its probe.")
+    max_request_bytes: int = Field(8 * 2**20, gt=0, description="The service refuses a larger body.")
+    max_answer_bytes: int = Field(2**20, gt=0, description="The client refuses a larger body.")
+    shadow_enabled: bool = Field(False, description="Let a candidate forecast beside production; it never acts.")
+    shadow_bundle: Path | None = Field(
+        None, description="Bundle folder of the candidate; empty means what the alias `candidate` brought here."
+    )
+
+    @field_validator("url")
+    @classmethod
+    def _no_credentials(cls, value: str) -> str:
+        if "@" in value:
+            raise ValueError("a URL is shown in dumps and logs; put the credential into `token` or `token_file`")
+        return value
 
 
 class AccountSettings(_Section):
@@ -143,6 +188,27 @@ class AccountSettings(_Section):
     max_single_share: float = Field(0.20, gt=0, le=1, description="Largest position as a share of equity.")
     stop_loss_share: float = Field(0.02, gt=0, lt=1, description="Stop distance from entry, on the mark price.")
     maintenance_margin_share: float = Field(0.005, gt=0, lt=1, description="Maintenance margin of the position.")
+    take_profit_share: float | None = Field(
+        None, gt=0, lt=1, description="Take-profit distance from entry, on the mark price; empty means none."
+    )
+    reduce_below_share: float = Field(
+        0.5, ge=0, le=1, description="Reduce a position when the order wants less than this share of it; 0 never does."
+    )
+    max_total_share: float = Field(0.50, gt=0, le=1, description="Largest sum of positions as a share of equity.")
+    reserve_share: float = Field(0.30, ge=0, lt=1, description="Share of equity that is never used as margin.")
+    kelly_fraction: float = Field(0.25, gt=0, le=1, description="Share of the growth-optimal position that is taken.")
+    kelly_interval_share: float = Field(
+        0.0, ge=0, lt=1, description="Central interval of the forecast that must clear the costs; 0 asks the median."
+    )
+    volatility_target_share_per_year: float = Field(
+        0.20, gt=0, description="Largest yearly volatility of equity that one position may cause."
+    )
+    max_daily_loss_share: float = Field(0.05, gt=0, le=1, description="Loss of 24 hours that forbids opening.")
+    max_weekly_loss_share: float = Field(0.10, gt=0, le=1, description="Loss of 168 hours that forbids opening.")
+    max_drawdown_share: float = Field(0.15, gt=0, le=1, description="Fall from the peak that forbids opening.")
+    drawdown_since: AwareDatetime | None = Field(
+        None, description="Only peaks from here on count; setting it releases the drawdown limit after a review."
+    )
 
 
 class Settings(BaseSettings):
@@ -175,6 +241,7 @@ class Settings(BaseSettings):
     training: TrainingSettings = TrainingSettings()
     gates: GateSettings = GateSettings()
     signals: SignalSettings = SignalSettings()
+    inference: InferenceSettings = InferenceSettings()
     account: AccountSettings = AccountSettings()
 
     @field_validator("home")

@@ -6,15 +6,27 @@ from typing import Any
 import polars as pl
 import pytest
 
-from eth_pipeline.contracts.artifact import OOF_FORECASTS
-from eth_pipeline.contracts.signal import CONSENSUS, FORECASTS, SIGNALS
+from eth_pipeline.contracts.artifact import HISTORICAL_FORECASTS, OOF_FORECASTS, TRIED_PNL
+from eth_pipeline.contracts.signal import CONSENSUS, FORECASTS, SIGNALS, TRANSITIONS
 from eth_pipeline.contracts.tables import INSTANT, KLINES, STREAMS, TableContract
 from eth_pipeline.errors import ContractViolation
 from eth_pipeline.trading.ledger import ACCOUNT_EVENTS
+from eth_pipeline.trading.storage import ACCOUNT_SNAPSHOTS
 
 NOON = datetime(2025, 3, 3, 12, tzinfo=UTC)
 HOUR = timedelta(hours=1)
-TABLES = [*STREAMS.values(), SIGNALS, CONSENSUS, FORECASTS, OOF_FORECASTS, ACCOUNT_EVENTS]
+TABLES = [
+    *STREAMS.values(),
+    SIGNALS,
+    TRANSITIONS,
+    CONSENSUS,
+    FORECASTS,
+    OOF_FORECASTS,
+    HISTORICAL_FORECASTS,
+    TRIED_PNL,
+    ACCOUNT_EVENTS,
+    ACCOUNT_SNAPSHOTS,
+]
 ORIGIN: dict[str, Any] = {"symbol": "ETHUSDT", "available_at": NOON, "source": "api", "provenance": "simulated"}
 BAR: dict[str, Any] = {
     **ORIGIN,

@@ -1,5 +1,6 @@
 """Consensus: closed bars only, weights, coverage, and a snapshot that replays to the same decision."""
 
+import json
 from datetime import timedelta
 
 import polars as pl
@@ -9,7 +10,14 @@ from hypothesis import strategies as st
 
 from eth_pipeline.contracts.signal import Action, ConsensusSnapshot, TimeframeScore
 from eth_pipeline.settings import SignalSettings
-from eth_pipeline.signals.consensus import WEIGHTS, build_consensus, signed_strength, timeframe_bars, weighted_scores
+from eth_pipeline.signals.consensus import (
+    WEIGHTS,
+    build_consensus,
+    replay,
+    signed_strength,
+    timeframe_bars,
+    weighted_scores,
+)
 from eth_pipeline.signals.strategy import score_timeframe
 from eth_pipeline_tests.decision_samples import HOUR, NOON, bars, score, walk
 
@@ -117,9 +125,11 @@ _scores = st.dictionaries(st.sampled_from(list(WEIGHTS)), st.floats(-100, 100), 
 @given(_scores)
 def test_a_stored_snapshot_replays_to_the_same_decision(scores: tuple[TimeframeScore, ...]) -> None:
     snapshot = build_consensus(scores, settings=SETTINGS)
-    stored = ConsensusSnapshot.model_validate_json(snapshot.model_dump_json())
-    assert build_consensus(stored.scores, settings=SETTINGS) == snapshot
-    assert 0 <= snapshot.strength <= 100
+    shuffled = json.dumps(json.loads(snapshot.model_dump_json()), sort_keys=True)
+    stored = ConsensusSnapshot.model_validate_json(shuffled)
+    assert replay(stored) == stored == snapshot
+    assert signed_strength(stored) == signed_strength(snapshot)
+    assert abs(signed_strength(snapshot)) == snapshot.strength <= 100
 
 
 @settings(max_examples=60, deadline=None)
@@ -128,3 +138,25 @@ def test_the_mirrored_market_gives_the_mirrored_consensus(scores: tuple[Timefram
     mirrored = tuple(score(item.timeframe, item.sell_score - item.buy_score) for item in scores)
     ours, theirs = build_consensus(scores, settings=SETTINGS), build_consensus(mirrored, settings=SETTINGS)
     assert signed_strength(ours) == -signed_strength(theirs)
+
+
+def test_a_snapshot_replays_by_its_own_limits_and_weights_not_by_todays() -> None:
+    """Changing a setting must not change what is said about the past."""
+    scores = tuple(score(name, 7.0) for name in WEIGHTS)
+    strict = build_consensus(scores, settings=SignalSettings(min_consensus_strength=90))
+    assert (strict.direction, build_consensus(scores, settings=SETTINGS).direction) == (Action.HOLD, Action.LONG)
+    assert replay(strict) == strict
+    other = strict.model_copy(update={"weights": {**strict.weights, "15m": 300.0}})
+    assert replay(other).strength == strict.strength, "all agree, whatever the weights"
+    mixed = (score("15m", 9.0), *(score(name, -3.0) for name in WEIGHTS if name != "15m"))
+    heavy = build_consensus(mixed, settings=SETTINGS).model_copy(update={"weights": {**WEIGHTS, "15m": 300.0}})
+    assert (signed_strength(replay(heavy)) > 0) is True
+
+
+def test_a_snapshot_without_its_limits_cannot_be_replayed_and_says_so() -> None:
+    snapshot = build_consensus((score("24h", 90.0), score("8h", 90.0)), settings=SETTINGS)
+    with pytest.raises(ValueError, match="which limits"):
+        replay(snapshot.model_copy(update={"rule": None}))
+    empty = ConsensusSnapshot(scores=(), weights=dict(WEIGHTS), coverage=0, strength=0, direction=Action.HOLD)
+    assert replay(empty) == empty
+    assert signed_strength(empty) == 0

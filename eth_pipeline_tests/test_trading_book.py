@@ -6,9 +6,9 @@ import pytest
 from hypothesis import given, settings
 
 from eth_pipeline.settings import AccountSettings
+from eth_pipeline.signals.sizing import largest_share
 from eth_pipeline.trading.book import Book
 from eth_pipeline.trading.hours import Order
-from eth_pipeline.trading.sizing import largest_share
 from eth_pipeline_tests.decision_samples import HOUR, NOON
 from eth_pipeline_tests.trading_samples import Market, accounts, hour_of, hours_of, markets, run
 

@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from eth_pipeline.cli import configuration, exchange, inspect, keys, kill_switch, registry, signals, vintages
+from eth_pipeline.cli import configuration, exchange, inspect, keys, kill_switch, registry, serving, signals, vintages
 from eth_pipeline.cli.console import refuse_on_error
 
 app = typer.Typer(
@@ -31,6 +31,7 @@ app.add_typer(keys.app, name="keys")
 app.add_typer(registry.bundle_app, name="bundle")
 app.command("rollback")(registry.rollback)
 app.command("alias")(registry.alias)
+app.command("serve-model")(serving.serve_model)
 app.command("health")(inspect.health)
 app.command("manifest")(inspect.manifest)
 

@@ -50,6 +50,9 @@ class ReasonCode(StrEnum):
     HOUR_MISSED = "hour_missed"
     RUN_FAILED = "run_failed"
     KILL_SWITCH = "kill_switch"
+    RISK_LIMIT = "risk_limit"
+    REGISTRY_DOUBTED = "registry_doubted"
+    RECOVERING = "recovering"
 
 
 class _Frozen(BaseModel):
@@ -85,6 +88,16 @@ class TimeframeScore(_Frozen):
     buy_score: float
     sell_score: float
     components: dict[str, float] = Field(description="Family to score in -100..100; positive means buy.")
+    reasons: dict[str, str] = Field(default_factory=dict, description="Family to the reason of its score, in words.")
+
+
+class ConsensusRule(_Frozen):
+    """The figures that made a consensus of scores and weights."""
+
+    min_strength: float = Field(description="Strength (0-100) needed for a direction.")
+    min_coverage: float = Field(description="Share of the weight needed for a direction.")
+    full_agreement: float = Field(description="Weighted mean score that counts as full strength.")
+    large_timeframes: tuple[str, ...]
 
 
 class ConsensusSnapshot(_Frozen):
@@ -95,6 +108,23 @@ class ConsensusSnapshot(_Frozen):
     coverage: float
     strength: float
     direction: Action
+    chain: tuple[str, ...] = Field((), description="Heaviest run of neighbouring timeframes that agree with the sum.")
+    tone: float = Field(0.0, description="Mean buy minus sell score of the large timeframes, -100..100.")
+    rule: ConsensusRule | None = Field(None, description="Null where nothing was scored.")
+
+
+class ExpectedReturn(_Frozen):
+    """What one horizon promises to the side its probability leans to, in bps of the position's value.
+
+    `net_bps` is gross less costs less funding; funding that is unknown is null and not part of it.
+    """
+
+    horizon_hours: int
+    side: Action
+    gross_bps: float
+    cost_bps: float = Field(description="Fees and slippage still to be paid; 0 where that side is held already.")
+    funding_bps: float | None = Field(description="Expected payment at the settlements ahead; negative is income.")
+    net_bps: float
 
 
 class MlFields(_Frozen):
@@ -119,9 +149,11 @@ class MlFields(_Frozen):
     ml_regime: dict[str, float] = Field(default_factory=dict, description="Market state to probability, calmest first.")
     ml_direction: Action | None = None
     ml_confidence: float | None = None
-    ml_remote_inference: bool = False
+    ml_remote_inference: bool = Field(False, description="The inference service answered; false: this host did.")
     ml_stacking_enabled: bool = False
     ml_feature_coverage: float | None = None
+    ml_expected: tuple[ExpectedReturn, ...] = Field((), description="Per horizon that has quantiles.")
+    ml_notes: tuple[str, ...] = Field((), description="What is unusual about the forecast and changes nothing.")
     ml_reason: str
     ml_error: str | None = None
 
@@ -141,7 +173,12 @@ class SignalRecord(_Frozen):
     allow_open: bool
     allow_close: bool
     position_share: float = Field(ge=0, le=1, description="Share of equity to hold when acting.")
+    kelly_share: float | None = Field(None, description="Growth-optimal share before any clip; null without quantiles.")
+    size_limited_by: tuple[str, ...] = Field((), description="Clips that made the position smaller, in their order.")
+    size_refusal: str | None = Field(None, description="Why an action got no size and became HOLD.")
     held_share: float | None = Field(None, description="Signed share of equity held when deciding; null when flat.")
+    decided_by: Literal["base", "forecast"] = Field("base", description="Whose score gave the direction.")
+    decision_score: float = Field(0.0, ge=-1, le=1, description="That score; its size against the strength acts.")
     buy_score: float
     sell_score: float
     consensus_strength: float
@@ -209,28 +246,50 @@ CONSENSUS = TableContract(
 FORECASTS = TableContract(
     name="forecasts",
     row_is="the forecast of one algorithm of one verified bundle for one horizon of one symbol at one full hour",
-    key=("symbol", "decision_time", "horizon_hours", "algorithm"),
+    key=("symbol", "decision_time", "horizon_hours", "algorithm", "role"),
     columns=(
         Column("symbol", pl.String, "text", "Traded symbol."),
         Column("decision_time", INSTANT, "instant, UTC", "The full hour."),
         Column("available_at", INSTANT, "instant, UTC", "When its newest input was known."),
         Column("horizon_hours", pl.Int64, "hours", "Forecast horizon."),
         Column("algorithm", pl.String, "text", "Who forecasts: an algorithm of the bundle, or `stacking`."),
+        Column("role", pl.String, "text", "`production`, or `shadow`: a candidate beside it, which never counts."),
         Column("acting", pl.Boolean, "flag", "This row decides; the others are recorded beside it."),
         Column("probability_up", pl.Float64, "probability", "Calibrated probability that the return is positive."),
         Column(
             "raw_probability",
             pl.Float64,
             "probability",
-            "What the ONNX model said before calibration; of acting rows only.",
+            "What the ONNX model said before calibration; of the algorithm that acts, or would act in a shadow.",
             nullable=True,
         ),
-        Column("quantiles", pl.String, "JSON", "Level to log return; of acting rows only.", nullable=True),
-        Column("regime", pl.String, "JSON", "Market state to probability; of acting rows only.", nullable=True),
+        Column("quantiles", pl.String, "JSON", "Level to log return; where `raw_probability` is.", nullable=True),
+        Column("regime", pl.String, "JSON", "Market state to probability; likewise.", nullable=True),
         Column("coverage", pl.Float64, "share", "Share of non-missing inputs."),
         Column("out_of_bounds_share", pl.Float64, "share", "Share of inputs outside their training bounds."),
         Column("model_version", pl.String, "text", "Registry version."),
         Column("fingerprint", pl.String, "sha256", "Fingerprint of the bundle that answered."),
+        Column("inference", pl.String, "text", "Who ran it: `remote`, the inference service, or `local`, this host."),
+        Column("fallback_reason", pl.String, "text", "Why the service, where asked, did not answer.", nullable=True),
+        Column("provenance", pl.String, "text", "`binance`, `replay` or `simulated`."),
+    ),
+    newest_by="decision_time",
+)
+TRANSITIONS = TableContract(
+    name="transitions",
+    row_is="one change of a signal's state, as it was announced; never rewritten",
+    key=("symbol", "phase", "decision_time", "step"),
+    columns=(
+        Column("symbol", pl.String, "text", "Traded symbol."),
+        Column("phase", pl.String, "text", "`paper` or `live`."),
+        Column("decision_time", INSTANT, "instant, UTC", "The hour whose record changed the state."),
+        Column("step", pl.Int32, "count", "0 for the first change within the hour; later ones come by re-evaluation."),
+        Column("available_at", INSTANT, "instant, UTC", "When that record was emitted."),
+        Column("from_state", pl.String, "text", "State announced before; null for the first record.", nullable=True),
+        Column("to_state", pl.String, "text", "State of the record."),
+        Column("reasons", pl.String, "text", "Distinct reason codes, comma separated; empty when tradeable."),
+        Column("detail", pl.String, "text", "`gating_reason` of the record."),
+        Column("alertable", pl.Boolean, "flag", "Raises the alert `state_change` once."),
         Column("provenance", pl.String, "text", "`binance`, `replay` or `simulated`."),
     ),
     newest_by="decision_time",

@@ -12,9 +12,11 @@ import dagster as dg
 from eth_pipeline.contracts.clock import HOUR, SystemClock, floor_hour
 from eth_pipeline.contracts.signal import CONSENSUS, FORECASTS, SIGNALS, SignalRecord
 from eth_pipeline.contracts.tables import KLINES, STREAMS
+from eth_pipeline.defs.account_limits import risk_reasons
 from eth_pipeline.defs.resources import Moment, Pipeline
 from eth_pipeline.features.build import features_contract
 from eth_pipeline.lake import Lake
+from eth_pipeline.operations.announcements import announce
 from eth_pipeline.operations.config_audit import record_configuration
 from eth_pipeline.operations.manifest import Manifest, code_version, collect_manifest, table_versions, write_manifest
 from eth_pipeline.operations.signal_log import SignalLog
@@ -22,6 +24,7 @@ from eth_pipeline.settings import Settings
 from eth_pipeline.signals.evidence import load_evidence
 from eth_pipeline.signals.hourly import decide_hour, failed_record, missed_record
 from eth_pipeline.signals.kill_switch import halted, pull
+from eth_pipeline.signals.states import LOOK_BACK_HOURS, PastHour
 from eth_pipeline.trading.account import held_share
 
 _LONGEST_FILL = timedelta(days=31)
@@ -73,15 +76,14 @@ def emit_failed_hour(pipeline: Pipeline, *, run_id: str, started_at: datetime, e
     hour = floor_hour(started_at + (moment.now - SystemClock().now()))
     if log.get(hour, symbol=settings.symbol, phase=settings.phase) is not None:
         return None
-    return log.write(
-        failed_record(
-            settings=settings,
-            decision_time=hour,
-            emitted_at=moment.now,
-            detail=error,
-            **_origin(lake, settings, run_id=run_id),
-        )
+    record = failed_record(
+        settings=settings,
+        decision_time=hour,
+        emitted_at=moment.now,
+        detail=error,
+        **_origin(lake, settings, run_id=run_id),
     )
+    return _write(lake, settings, [record])[0]
 
 
 def signal_log(lake: Lake, settings: Settings, *, manifest: Manifest | None = None) -> SignalLog:
@@ -117,6 +119,7 @@ def _decide(context: dg.AssetExecutionContext, pipeline: Pipeline, moment: Momen
         decision_time=moment.decision_time,
         exchange_reachable=moment.reachable,
         archive_only=moment.archive_only,
+        further=risk_reasons(lake, settings, now=moment.decision_time),
     )
     if (stop := halted(evidence.freshness)) is not None:
         pull(settings.home, reason=stop)
@@ -142,9 +145,28 @@ def _decide(context: dg.AssetExecutionContext, pipeline: Pipeline, moment: Momen
         mark_price=evidence.mark_price,
         table_versions=manifest.table_versions,
         held_share=held_share(lake, settings=settings, mark_price=evidence.mark_price),
+        funding=evidence.funding,
+        volatility_per_hour=evidence.volatility_per_hour,
+        past=_past(lake, settings, moment.decision_time),
         **_origin(lake, settings, run_id=context.run.run_id),
     )
-    return signal_log(lake, settings, manifest=manifest).write(record)
+    return _write(lake, settings, [record], manifest=manifest)[0]
+
+
+def _past(lake: Lake, settings: Settings, decision_time: datetime) -> list[PastHour]:
+    """The hours whose reasons may still linger."""
+    first = decision_time - LOOK_BACK_HOURS * HOUR
+    earlier = signal_log(lake, settings).between(first, decision_time, symbol=settings.symbol, phase=settings.phase)
+    return [PastHour.of(record) for record in earlier]
+
+
+def _write(
+    lake: Lake, settings: Settings, records: list[SignalRecord], *, manifest: Manifest | None = None
+) -> list[SignalRecord]:
+    """Write records and the changes of state that they make; the records that stand."""
+    standing = list(signal_log(lake, settings, manifest=manifest).write_many(records))
+    announce(lake, standing, folder=settings.home / "logs")
+    return standing
 
 
 def _record_missed(
@@ -158,7 +180,7 @@ def _record_missed(
     hours = log.hours_without_record(first, end - HOUR, symbol=settings.symbol, phase=settings.phase)
     origin = _origin(lake, settings, run_id=context.run.run_id)
     records = [missed_record(settings=settings, decision_time=hour, emitted_at=moment.now, **origin) for hour in hours]
-    return list(log.write_many(records))
+    return _write(lake, settings, records)
 
 
 def _origin(lake: Lake, settings: Settings, *, run_id: str) -> Origin:

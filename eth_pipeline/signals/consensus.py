@@ -1,23 +1,24 @@
 """Consensus of the base strategy over timeframes, from closed bars only.
 
 Belongs here: which bars of which timeframe count at a decision time, their weights, and how scores become one
-strength and direction. Does not belong: the scores (`strategy`), forecasts and sizes (`decision`).
+snapshot. Does not belong: the scores (`strategy`), what they say together (`resonance`), a whole history of it
+(`consensus_history`), forecasts and sizes (`decision`).
 
-The strength is the weighted mean of (buy - sell), then
-  - resonance: times 0.5 + the share of weight that agrees in sign (all agree: 1.5, an even split: 1.0);
-  - tone: halved where it opposes the mean of the large timeframes (4h and longer);
-  - scaled by `FULL_AGREEMENT`, the weighted mean that counts as full strength, and cut at 100.
+A snapshot holds everything that made it, weights and limits included, so `replay` needs no settings and gives the
+same decision also after a setting was changed.
 """
 
+from collections.abc import Mapping
 from datetime import datetime
 from types import MappingProxyType
 
 import polars as pl
 
 from eth_pipeline.contracts.clock import floor_hour
-from eth_pipeline.contracts.signal import Action, ConsensusSnapshot, TimeframeScore
+from eth_pipeline.contracts.signal import Action, ConsensusRule, ConsensusSnapshot, TimeframeScore
 from eth_pipeline.features.bars import INTERVALS, aggregate
 from eth_pipeline.settings import SignalSettings
+from eth_pipeline.signals.resonance import resonate
 from eth_pipeline.signals.strategy import WINDOW_BARS
 
 WEIGHTS: MappingProxyType[str, float] = MappingProxyType(
@@ -25,11 +26,12 @@ WEIGHTS: MappingProxyType[str, float] = MappingProxyType(
 )
 LARGE_TIMEFRAMES = ("4h", "8h", "24h")
 HISTORY_NEEDED = INTERVALS["24h"] * (WINDOW_BARS + 1)
-"""How much of the newest history a caller must read for all timeframes."""
+"""How much of the newest history counts, and a caller must read: a gap never makes a window reach further back, so
+the answer does not depend on where the history starts."""
 FULL_AGREEMENT = 25.0
 """Families disagree by design, so the weighted mean is small: on hourly ETHUSDT bars 2019-11 to 2025-06 (1h and
-longer timeframes) the strength passes 40 in 26 % of hours at 25, 16 % at 35, 8 % at 50. Chosen by that spread, not
-by outcomes."""
+longer timeframes) the strength passes 40 in 24 % of hours at 25, 15 % at 35, 8 % at 50. Chosen by that spread, not
+by outcomes (`python benchmarks/decisions.py FOLDER`, 2026-11-22)."""
 
 
 def timeframe_bars(
@@ -55,6 +57,7 @@ def timeframe_bars(
     base = klines.filter(
         (pl.col("symbol") == symbol)
         & (pl.col("interval") == base_interval)
+        & (pl.col("open_time") >= decision_time - HISTORY_NEEDED)
         & (pl.col("close_time") <= decision_time)
         & (pl.col("available_at") <= decision_time)
     )
@@ -74,46 +77,67 @@ def build_consensus(scores: tuple[TimeframeScore, ...], *, settings: SignalSetti
 
     The direction is HOLD where the strength or the coverage is below its setting.
     """
-    coverage = sum(WEIGHTS[score.timeframe] for score in scores) / sum(WEIGHTS.values())
-    signed = _signed_strength(scores)
-    acts = abs(signed) >= settings.min_consensus_strength and coverage >= settings.min_consensus_coverage
-    return ConsensusSnapshot(
-        scores=scores,
-        weights=dict(WEIGHTS),
-        coverage=coverage,
-        strength=abs(signed),
-        direction=(Action.LONG if signed > 0 else Action.SHORT) if acts and signed else Action.HOLD,
+    rule = ConsensusRule(
+        min_strength=settings.min_consensus_strength,
+        min_coverage=settings.min_consensus_coverage,
+        full_agreement=FULL_AGREEMENT,
+        large_timeframes=LARGE_TIMEFRAMES,
     )
+    return _combine(scores, weights=WEIGHTS, rule=rule)
+
+
+def replay(snapshot: ConsensusSnapshot) -> ConsensusSnapshot:
+    """Decide again from the scores, weights and limits that a snapshot holds.
+
+    Raises:
+        ValueError: the snapshot has scores and no rule: it was stored before rules were.
+    """
+    if snapshot.rule is None:
+        if snapshot.scores:
+            raise ValueError(
+                "This consensus snapshot does not say which limits made it. Compute the hour again from its bars "
+                "(`consensus_history`) instead of replaying it."
+            )
+        return snapshot
+    return _combine(snapshot.scores, weights=snapshot.weights, rule=snapshot.rule)
 
 
 def signed_strength(snapshot: ConsensusSnapshot) -> float:
     """Strength of a snapshot with its sign, -100..100; also where the direction is HOLD."""
-    return _signed_strength(snapshot.scores)
+    if snapshot.rule is None:
+        return 0.0
+    return resonate(snapshot.scores, weights=_by_length(snapshot.weights), rule=snapshot.rule).signed
 
 
 def weighted_scores(snapshot: ConsensusSnapshot) -> tuple[float, float]:
     """Buy and sell score (0-100) over all timeframes of a snapshot; zeros where there are none."""
-    weight = sum(WEIGHTS[score.timeframe] for score in snapshot.scores)
+    weights = snapshot.weights
+    weight = sum(weights[score.timeframe] for score in snapshot.scores)
     if not weight:
         return 0.0, 0.0
-    buy = sum(WEIGHTS[score.timeframe] * score.buy_score for score in snapshot.scores)
-    sell = sum(WEIGHTS[score.timeframe] * score.sell_score for score in snapshot.scores)
+    buy = sum(weights[score.timeframe] * score.buy_score for score in snapshot.scores)
+    sell = sum(weights[score.timeframe] * score.sell_score for score in snapshot.scores)
     return buy / weight, sell / weight
 
 
-def _signed_strength(scores: tuple[TimeframeScore, ...]) -> float:
-    total = _mean(scores)
-    if not total:
-        return 0.0
-    weight = sum(WEIGHTS[score.timeframe] for score in scores)
-    agreeing = sum(WEIGHTS[s.timeframe] for s in scores if (s.buy_score - s.sell_score) * total > 0)
-    tone = _mean(tuple(score for score in scores if score.timeframe in LARGE_TIMEFRAMES))
-    strength = abs(total) / FULL_AGREEMENT * 100 * (0.5 + agreeing / weight) * (0.5 if tone * total < 0 else 1.0)
-    return min(strength, 100.0) * (1 if total > 0 else -1)
+def _combine(
+    scores: tuple[TimeframeScore, ...], *, weights: Mapping[str, float], rule: ConsensusRule
+) -> ConsensusSnapshot:
+    coverage = sum(weights[score.timeframe] for score in scores) / sum(weights.values())
+    found = resonate(scores, weights=_by_length(weights), rule=rule)
+    acts = abs(found.signed) >= rule.min_strength and coverage >= rule.min_coverage and found.signed
+    return ConsensusSnapshot(
+        scores=scores,
+        weights=dict(weights),
+        coverage=coverage,
+        strength=abs(found.signed),
+        direction=(Action.LONG if found.signed > 0 else Action.SHORT) if acts else Action.HOLD,
+        chain=found.chain,
+        tone=found.tone,
+        rule=rule,
+    )
 
 
-def _mean(scores: tuple[TimeframeScore, ...]) -> float:
-    weight = sum(WEIGHTS[score.timeframe] for score in scores)
-    if not weight:
-        return 0.0
-    return sum(WEIGHTS[score.timeframe] * (score.buy_score - score.sell_score) for score in scores) / weight
+def _by_length(weights: Mapping[str, float]) -> dict[str, float]:
+    """Smallest timeframe first, whatever a reader of JSON did to the order: it says who are neighbours."""
+    return dict(sorted(weights.items(), key=lambda item: INTERVALS[item[0]]))

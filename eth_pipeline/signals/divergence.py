@@ -1,12 +1,13 @@
 """Divergence family: price makes a new extreme and momentum does not follow.
 
-Belongs here: the divergence score. Does not belong: the trend itself (`moving_averages`).
+Belongs here: the one part of the divergence score. Does not belong: the trend itself (`moving_averages`).
 """
 
 from collections.abc import Callable
 
 import numpy as np
 
+from eth_pipeline.signals.parts import Part
 from eth_pipeline.signals.windows import (
     Candles,
     Floats,
@@ -22,8 +23,8 @@ RECENT_BARS = 10
 EARLIER_BARS = 20
 
 
-def divergence_score(candles: Candles) -> Floats:
-    """Divergence score, -100..100 [bars]; 55 bars of history.
+def divergence_parts(candles: Candles) -> tuple[Part, ...]:
+    """Divergence score; 55 bars of history.
 
     Momentum is the 12-bar minus the 26-bar simple average (Appel's MACD with simple averages, so that it is
     finite). Bearish: the high of the last 10 bars exceeds that of the 20 before, while the peak of momentum is
@@ -41,7 +42,13 @@ def divergence_score(candles: Candles) -> Floats:
     bullish = np.where(bottom < earlier_bottom, np.clip(ratio(trough - earlier_trough, swing), 0, 1), 0.0)
 
     known = np.where(np.isnan(earlier_crest), np.nan, 0.0)
-    return 100 * (bullish - bearish) + known
+    return (
+        Part(
+            100 * (bullish - bearish) + known,
+            "lower low on rising momentum",
+            "higher high on falling momentum",
+        ),
+    )
 
 
 def _recent_and_earlier(extreme: Callable[[Floats, int], Floats], values: Floats) -> tuple[Floats, Floats]:

@@ -7,8 +7,9 @@ Whatever started the run, the evidence is read again from the data and measured 
 verdict, an old forecast or a forecast of another bundle never counts.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 
 import polars as pl
 
@@ -20,14 +21,15 @@ from eth_pipeline.contracts.signal import (
     FORECASTS,
     Action,
     ConsensusSnapshot,
+    Reason,
     ReasonCode,
     StreamFreshness,
 )
-from eth_pipeline.contracts.tables import INSTANT, KLINES, MARK_KLINES
+from eth_pipeline.contracts.tables import FUNDING_RATES, INSTANT, KLINES, MARK_KLINES
 from eth_pipeline.errors import BundleAbsent, BundleExpired, BundleRefused
 from eth_pipeline.features.build import DEFINITION_VERSION, feature_names, features_contract
 from eth_pipeline.lake import Lake
-from eth_pipeline.registry.production import CurrentBundle, current_bundle
+from eth_pipeline.registry.production import CurrentBundle, current_bundle, pointer
 from eth_pipeline.registry.verification import Expectations
 from eth_pipeline.settings import Settings
 from eth_pipeline.signals import kill_switch
@@ -35,9 +37,15 @@ from eth_pipeline.signals.consensus import HISTORY_NEEDED, WEIGHTS, build_consen
 from eth_pipeline.signals.forecast import BundleForecaster, Forecast, ModelInfo
 from eth_pipeline.signals.forecast_rows import forecast_rows, stored_forecast
 from eth_pipeline.signals.freshness import measure_freshness
+from eth_pipeline.signals.funding import FundingOutlook, funding_outlooks
 from eth_pipeline.signals.gate import MlAvailability, evaluate_gate
+from eth_pipeline.signals.inference import infer
 from eth_pipeline.signals.policy import GateVerdict
 from eth_pipeline.signals.strategy import score_timeframe
+
+VOLATILITY = "realised_vol_24h"
+"""The feature that positions are sized by: deviation of one-hour log returns over the last day."""
+_FUNDING_SEEN = timedelta(days=3)
 
 
 @dataclass(frozen=True)
@@ -53,6 +61,8 @@ class Evidence:
     mark_price: float | None
     provenance: str
     verdict: GateVerdict
+    volatility_per_hour: float | None = None
+    funding: FundingOutlook | None = None
 
 
 def load_evidence(
@@ -63,6 +73,7 @@ def load_evidence(
     decision_time: datetime,
     exchange_reachable: bool,
     archive_only: bool = False,
+    further: Sequence[Reason] = (),
 ) -> Evidence:
     """Read, measure and judge.
 
@@ -71,10 +82,12 @@ def load_evidence(
         decision_time: the full hour to judge, at most `now`.
         exchange_reachable: False where `now` is only an estimate from the local clock.
         archive_only: REST refuses this address.
+        further: reasons found elsewhere, such as the account's risk limits.
     """
     freshness = measure_freshness(lake, settings=settings, now=now)
     snapshot = _stored_consensus(lake, settings, decision_time)
-    coverage = _feature_coverage(lake, settings, decision_time)
+    row = feature_rows(lake, settings, decision_time, hours=1)
+    coverage = float(row["coverage"][0]) if row.height else None
     model, forecast, ml = _stored_forecast(lake, settings, now=now, decision_time=decision_time)
     verdict = evaluate_gate(
         freshness=freshness,
@@ -93,6 +106,7 @@ def load_evidence(
             decision_time=decision_time,
             window_hours=settings.freshness.gap_window_hours,
         ),
+        further=(*further, *_registry_doubt(settings)),
     )
     price, provenance = _mark_price(lake, settings, decision_time)
     return Evidence(
@@ -105,6 +119,8 @@ def load_evidence(
         mark_price=price,
         provenance=provenance,
         verdict=verdict,
+        volatility_per_hour=row[VOLATILITY][0] if row.height else None,
+        funding=_funding(lake, settings, decision_time),
     )
 
 
@@ -143,17 +159,19 @@ def compute_consensus(
 def compute_forecasts(lake: Lake, *, settings: Settings, now: datetime, decision_time: datetime) -> pl.DataFrame:
     """Forecast the feature row of `decision_time` with the verified production bundle: rows of `FORECASTS`.
 
-    The frame is empty where there is no feature row for this hour.
+    The inference service runs it where `settings.inference` enables it and it answers, this host otherwise. The frame
+    is empty where there is no feature row for this hour.
 
     Raises:
         BundleRefused: or one of its kinds; there is no bundle that may be loaded now.
     """
     bundle, version = production_bundle(settings, now=now)
     forecaster = BundleForecaster(bundle, version=version)
-    rows = _feature_rows(lake, settings, decision_time, hours=bundle.contract.window_hours)
+    rows = feature_rows(lake, settings, decision_time, hours=bundle.contract.window_hours)
     if not rows.height or rows["decision_time"][-1] != decision_time:
         return FORECASTS.empty()
-    return forecast_rows(forecaster.forecast(rows, now=now), forecaster.info, row=rows.tail(1))
+    forecast = infer(forecaster, rows, settings=settings, now=now)
+    return forecast_rows(forecast, forecaster.info, row=rows.tail(1))
 
 
 def production_bundle(settings: Settings, *, now: datetime) -> CurrentBundle:
@@ -219,7 +237,7 @@ def _stored_consensus(lake: Lake, settings: Settings, decision_time: datetime) -
     return ConsensusSnapshot(scores=(), weights=dict(WEIGHTS), coverage=0.0, strength=0.0, direction=Action.HOLD)
 
 
-def _feature_rows(lake: Lake, settings: Settings, decision_time: datetime, *, hours: int) -> pl.DataFrame:
+def feature_rows(lake: Lake, settings: Settings, decision_time: datetime, *, hours: int) -> pl.DataFrame:
     """Rows of the `hours` hours that end with `decision_time`, ascending."""
     table = features_contract(symbol=settings.symbol, cross_symbols=settings.cross_symbols)
     if not lake.is_current(table):
@@ -229,9 +247,22 @@ def _feature_rows(lake: Lake, settings: Settings, decision_time: datetime, *, ho
     return lake.read(table, where=(pl.col("symbol") == settings.symbol) & within).sort("decision_time")
 
 
-def _feature_coverage(lake: Lake, settings: Settings, decision_time: datetime) -> float | None:
-    row = _feature_rows(lake, settings, decision_time, hours=1)
-    return float(row["coverage"][0]) if row.height else None
+def _registry_doubt(settings: Settings) -> list[Reason]:
+    """The reason that the pointer carries where registry and host may differ."""
+    try:
+        here = pointer(settings.home)
+    except BundleRefused:
+        return []  # a broken pointer is a reason of its own: `bundle_refused`
+    if here is None or not here.unreconciled:
+        return []
+    return [Reason(code=ReasonCode.REGISTRY_DOUBTED, subject="registry", detail=here.unreconciled)]
+
+
+def _funding(lake: Lake, settings: Settings, decision_time: datetime) -> FundingOutlook | None:
+    """What was known of funding at the hour."""
+    since = pl.lit(decision_time - _FUNDING_SEEN, INSTANT)
+    rates = lake.read(FUNDING_RATES, where=(pl.col("symbol") == settings.symbol) & (pl.col("funding_time") >= since))
+    return funding_outlooks(rates, [decision_time])[decision_time]
 
 
 def _mark_price(lake: Lake, settings: Settings, decision_time: datetime) -> tuple[float | None, str]:

@@ -31,7 +31,6 @@ from eth_pipeline.contracts.artifact import (
 from eth_pipeline.contracts.clock import iso
 from eth_pipeline.errors import BundleExpired, BundleRefused
 from eth_pipeline.registry.bundle import VerifiedBundle
-from eth_pipeline.registry.onnx_graph import expected_of, require_fitting_session
 from eth_pipeline.signals.onnx_inputs import OnnxInputs, onnx_inputs
 
 STACKING = "stacking"

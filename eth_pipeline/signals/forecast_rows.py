@@ -4,6 +4,7 @@ Belongs here: the two directions. Does not belong: making a forecast (`forecast`
 """
 
 import json
+from typing import Literal
 
 import polars as pl
 
@@ -11,19 +12,24 @@ from eth_pipeline.contracts.artifact import RuntimeContract
 from eth_pipeline.contracts.signal import FORECASTS
 from eth_pipeline.signals.forecast import STACKING, Forecast, ModelInfo
 
+Role = Literal["production", "shadow"]
 
-def forecast_rows(forecast: Forecast, model: ModelInfo, *, row: pl.DataFrame) -> pl.DataFrame:
+
+def forecast_rows(
+    forecast: Forecast, model: ModelInfo, *, row: pl.DataFrame, role: Role = "production"
+) -> pl.DataFrame:
     """One row of `FORECASTS` per algorithm and horizon.
 
     Args:
         forecast: what the bundle said.
         model: the bundle.
         row: the decision hour's row of the features table.
+        role: a `shadow` is recorded and never acts.
     """
     regime = json.dumps(dict(forecast.regime)) if forecast.regime else None
     rows = []
     for algorithm, answers in forecast.members.items():
-        acting = algorithm == forecast.source
+        source = algorithm == forecast.source
         for horizon, probability in answers.items():
             quantiles = forecast.quantiles.get(horizon)
             rows.append(
@@ -33,15 +39,18 @@ def forecast_rows(forecast: Forecast, model: ModelInfo, *, row: pl.DataFrame) ->
                     "available_at": row["available_at"][0],
                     "horizon_hours": horizon,
                     "algorithm": algorithm,
-                    "acting": acting,
+                    "role": role,
+                    "acting": source and role == "production",
                     "probability_up": probability,
-                    "raw_probability": forecast.raw[horizon] if acting else None,
-                    "quantiles": json.dumps(dict(quantiles)) if acting and quantiles else None,
-                    "regime": regime if acting else None,
+                    "raw_probability": forecast.raw[horizon] if source else None,
+                    "quantiles": json.dumps(dict(quantiles)) if source and quantiles else None,
+                    "regime": regime if source else None,
                     "coverage": forecast.coverage,
                     "out_of_bounds_share": forecast.out_of_bounds_share,
                     "model_version": model.version,
                     "fingerprint": model.fingerprint,
+                    "inference": "remote" if forecast.remote else "local",
+                    "fallback_reason": forecast.fallback_reason,
                     "provenance": str(row["provenance"][0]),
                 }
             )
@@ -52,9 +61,10 @@ def stored_forecast(rows: pl.DataFrame, *, contract: RuntimeContract) -> Forecas
     """The forecast of one hour from its rows, None where the acting rows are not exactly the contract's horizons.
 
     Args:
-        rows: rows of `FORECASTS` of one symbol, hour and bundle.
+        rows: rows of `FORECASTS` of one symbol, hour and bundle; those of a shadow do not count.
         contract: of that bundle.
     """
+    rows = rows.filter(pl.col("role") == "production")
     acting = rows.filter("acting")
     wanted = {model.horizon_hours for model in contract.primary_models}
     sources = acting["algorithm"].unique().to_list()
@@ -81,4 +91,6 @@ def stored_forecast(rows: pl.DataFrame, *, contract: RuntimeContract) -> Forecas
         members=members,
         quantiles=quantiles,
         regime=json.loads(regime) if regime else {},
+        remote=bool((acting["inference"] == "remote").all()),
+        fallback_reason=acting["fallback_reason"][0],
     )

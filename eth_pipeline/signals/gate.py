@@ -44,6 +44,7 @@ def evaluate_gate(
     kill_switch: str | None,
     archive_only: bool = False,
     gaps: Sequence[DataGap] | None = None,
+    further: Sequence[Reason] = (),
 ) -> GateVerdict:
     """Judge one hour.
 
@@ -61,8 +62,9 @@ def evaluate_gate(
         archive_only: REST refuses this address (an ingestion's outcome was `restricted`), so the exchange counts as
             reachable and its tail as out of reach.
         gaps: what the ledger doubts before this hour (`contracts.quality.data_gaps`); None where it was not asked.
+        further: reasons found elsewhere: risk limits of the account, a registry in doubt.
     """
-    reasons = []
+    reasons = list(further)
     if kill_switch is not None:
         reasons.append(Reason(code=ReasonCode.KILL_SWITCH, subject="operator", detail=kill_switch))
     if archive_only:

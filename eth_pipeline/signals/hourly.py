@@ -4,12 +4,14 @@ Belongs here: putting verdict, consensus, forecast and origin into one `SignalRe
 any of them, storing the record (`operations.signal_log`).
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from datetime import datetime
 
 from eth_pipeline.contracts.clock import HOUR, floor_hour, iso
 from eth_pipeline.contracts.signal import (
     ConsensusSnapshot,
+    ExpectedReturn,
     Reason,
     ReasonCode,
     SignalRecord,
@@ -18,11 +20,16 @@ from eth_pipeline.contracts.signal import (
 )
 from eth_pipeline.settings import Settings
 from eth_pipeline.signals.consensus import build_consensus, weighted_scores
-from eth_pipeline.signals.decision import base_view, combine, distrust, forecast_view, hold
+from eth_pipeline.signals.decision import base_view, combine, forecast_view, hold
+from eth_pipeline.signals.expected import expected_returns
 from eth_pipeline.signals.forecast import Forecast, ModelInfo
+from eth_pipeline.signals.funding import FundingOutlook
 from eth_pipeline.signals.gate import MlAvailability, forecast_counts
+from eth_pipeline.signals.guards import distrust, no_number, notes
 from eth_pipeline.signals.ml_fields import record_ml
 from eth_pipeline.signals.policy import GateVerdict, judge
+from eth_pipeline.signals.position import size_of
+from eth_pipeline.signals.states import PastHour, with_hysteresis
 
 
 def decide_hour(
@@ -43,12 +50,15 @@ def decide_hour(
     config_digest: str,
     table_versions: Mapping[str, int],
     held_share: float | None = None,
+    funding: FundingOutlook | None = None,
+    past: Sequence[PastHour] = (),
+    volatility_per_hour: float | None = None,
 ) -> SignalRecord:
     """Decide one hour.
 
     A blocked hour is HOLD with size 0: opening is forbidden, closing allowed. A degraded one (paper only) acts on
     what it has. A distrusted forecast takes no part and is a reason of its own, so live is blocked by it. In
-    shadow mode the forecast is recorded and changes nothing else.
+    shadow mode the forecast is recorded in the `ml_*` fields and changes nothing else.
 
     Args:
         settings: phase, symbol, signal and account settings.
@@ -67,6 +77,10 @@ def decide_hour(
         config_digest: `Settings.digest()`.
         table_versions: lake versions that were read.
         held_share: signed share of equity now held, None when flat; lowers the bar for keeping a direction.
+        funding: rate and settlements ahead as known at the hour; None where unknown, then none is expected.
+        past: recorded hours before this one, newest `states.LOOK_BACK_HOURS`; a reason that ended too recently leaves
+            `recovering` behind.
+        volatility_per_hour: standard deviation of one-hour log returns over the last day; None where unknown.
 
     Raises:
         ValueError: `decision_time` is no full hour, or `forecast` and `ml.available` contradict each other.
@@ -75,16 +89,30 @@ def decide_hour(
         raise ValueError(f"{decision_time} is no full hour; pass floor_hour(now).")
     if (forecast is None or model is None) == ml.available:
         raise ValueError("`ml.available` must say whether `forecast` and `model` are there; pass the three together.")
-    distrusted = distrust(forecast, settings=settings.signals) if forecast else None
-    counts = forecast_counts(settings.signals)
+    distrusted, counts = None, forecast_counts(settings.signals)
+    if forecast and (broken := no_number(forecast)):
+        distrusted, forecast, ml = broken, None, MlAvailability(False, ReasonCode.ML_UNAVAILABLE, broken)
+    elif forecast:
+        distrusted = distrust(forecast, settings=settings.signals)
     if distrusted and counts:
         reason = Reason(code=ReasonCode.ML_UNAVAILABLE, subject="forecast", detail=distrusted)
         verdict = judge((*verdict.reasons, reason), phase=settings.phase)
-    view = forecast_view(forecast, model.contract) if forecast and model and counts and not distrusted else None
+    verdict = with_hysteresis(verdict, past=past, decision_time=decision_time, phase=settings.phase)
+    believed = forecast if not distrusted else None
+    expected = _expected(believed, settings, decision_time=decision_time, funding=funding, held_share=held_share)
+    view = forecast_view(believed, model.contract, expected=expected) if believed and model and counts else None
     decision = combine(base_view(snapshot, settings=settings.signals), view, settings=settings, held_share=held_share)
-    if not verdict.allow_open:
-        decision = hold(score=decision.score)
+    size = size_of(
+        decision,
+        forecast=believed if view is not None else None,
+        expected=expected,
+        volatility_per_hour=volatility_per_hour,
+        account=settings.account,
+    )
+    if not verdict.allow_open or size.refusal:
+        decision, size = hold(decision), replace(size, share=0.0)
     buy_score, sell_score = weighted_scores(snapshot)
+    fields = record_ml(ml=ml, forecast=forecast, model=model, distrusted=distrusted, settings=settings.signals)
     return SignalRecord(
         symbol=settings.symbol,
         phase=settings.phase,
@@ -96,8 +124,13 @@ def decide_hour(
         action=decision.action,
         allow_open=verdict.allow_open,
         allow_close=verdict.allow_close,
-        position_share=decision.position_share,
+        position_share=size.share,
+        kelly_share=size.kelly_share,
+        size_limited_by=size.limited_by,
+        size_refusal=size.refusal,
         held_share=held_share,
+        decided_by=decision.decided_by,
+        decision_score=decision.score,
         buy_score=buy_score,
         sell_score=sell_score,
         consensus_strength=snapshot.strength,
@@ -106,7 +139,7 @@ def decide_hour(
         consensus_snapshot=snapshot,
         freshness=freshness,
         model_version=model.version if model else None,
-        ml=record_ml(ml=ml, forecast=forecast, model=model, distrusted=distrusted, settings=settings.signals),
+        ml=fields.model_copy(update={"ml_expected": expected, "ml_notes": notes(forecast) if forecast else ()}),
         mark_price=mark_price,
         provenance=provenance,
         run_id=run_id,
@@ -166,6 +199,21 @@ def failed_record(
         decision_time=decision_time,
         emitted_at=emitted_at,
         origin={"provenance": provenance, "run_id": run_id, "code_commit": code_commit, "config_digest": config_digest},
+    )
+
+
+def _expected(
+    believed: Forecast | None,
+    settings: Settings,
+    *,
+    decision_time: datetime,
+    funding: FundingOutlook | None,
+    held_share: float | None,
+) -> tuple[ExpectedReturn, ...]:
+    if believed is None:
+        return ()
+    return expected_returns(
+        believed, decision_time=decision_time, funding=funding, account=settings.account, held_share=held_share
     )
 
 

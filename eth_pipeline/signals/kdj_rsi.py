@@ -5,6 +5,7 @@ Belongs here: overbought and oversold. Does not belong: bands (`bollinger`).
 
 import numpy as np
 
+from eth_pipeline.signals.parts import Part
 from eth_pipeline.signals.windows import (
     Candles,
     Floats,
@@ -36,12 +37,16 @@ def kdj(candles: Candles) -> tuple[Floats, Floats, Floats]:
     return k, d, 3 * k - 2 * d
 
 
-def oscillator_score(candles: Candles) -> Floats:
-    """Oscillator score, -100..100 [bars]; 13 bars of history.
+def oscillator_parts(candles: Candles) -> tuple[Part, ...]:
+    """Oscillator score; 13 bars of history.
 
     50 points against an RSI(12) away from 50 (full at 20 and 80), 30 against J away from 50 (full at -10 and
     110), 20 for K crossing away from D (full at 10 points).
     """
     k, d, j = kdj(candles)
     strength = relative_strength_index(candles.close, 12)
-    return -50 * clipped((strength - 50) / 30) - 30 * clipped((j - 50) / 60) + 20 * clipped((k - d) / 10)
+    return (
+        Part(-50 * clipped((strength - 50) / 30), "RSI low", "RSI high"),
+        Part(-30 * clipped((j - 50) / 60), "J low", "J high"),
+        Part(20 * clipped((k - d) / 10), "K above D", "K below D"),
+    )

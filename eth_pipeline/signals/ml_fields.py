@@ -46,11 +46,21 @@ def record_ml(
         ml_regime=dict(forecast.regime) if forecast else {},
         ml_direction=None if view is None else _direction(view),
         ml_confidence=None if view is None else abs(view),
+        ml_remote_inference=forecast.remote if forecast else False,
         ml_stacking_enabled=model.stacking_enabled if model else False,
         ml_feature_coverage=forecast.coverage if forecast else None,
-        ml_reason=distrusted or ml.detail,
+        ml_reason=distrusted or _answered(ml, forecast),
         ml_error=None if ml.available else ml.detail,
     )
+
+
+def _answered(ml: MlAvailability, forecast: Forecast | None) -> str:
+    """Who answered; where the inference service was asked and did not, also why."""
+    if forecast is None or not ml.available:
+        return ml.detail
+    if forecast.fallback_reason:
+        return f"{ml.detail} on this host: {forecast.fallback_reason}"
+    return f"{ml.detail} through the inference service" if forecast.remote else ml.detail
 
 
 def _direction(view: float) -> Action:

@@ -1,7 +1,7 @@
 """Phase policy: what each reason does to a signal, as data.
 
-Belongs here: the table phase x reason -> state, and the verdict it gives. Does not belong: finding the reasons
-(`gate`), explaining them (`reason_docs`).
+Belongs here: the table phase x reason -> state, how long a reason lingers, and the verdict of one hour. Does not
+belong: finding the reasons (`gate`), lingering (`states`), explaining them (`reason_docs`).
 
 Paper may degrade; live is fail-closed: there is no degraded row in its column.
 """
@@ -43,9 +43,27 @@ POLICY: MappingProxyType[ReasonCode, MappingProxyType[Phase, SignalState]] = Map
         ReasonCode.HOUR_MISSED: _both_blocked(),
         ReasonCode.RUN_FAILED: _both_blocked(),
         ReasonCode.KILL_SWITCH: _both_blocked(),
+        ReasonCode.RISK_LIMIT: _both_blocked(),
+        ReasonCode.REGISTRY_DOUBTED: _paper_degrades(),
+        ReasonCode.RECOVERING: _paper_degrades(),
     }
 )
 """What one reason alone makes of a signal; the worst of all reasons counts."""
+
+CLEAN_HOURS: MappingProxyType[ReasonCode, int] = MappingProxyType(
+    {
+        ReasonCode.STREAM_STALE: 2,
+        ReasonCode.SOURCE_DEGRADED: 2,
+        ReasonCode.EXCHANGE_UNREACHABLE: 2,
+        ReasonCode.FEATURES_MISSING: 2,
+        ReasonCode.COVERAGE_LOW: 2,
+        ReasonCode.ML_UNAVAILABLE: 3,
+    }
+)
+"""Reasons that come and go: the hour is tradeable again in the n-th hour without them, and `recovering` until then.
+
+The others end at once. They are lifted by a person (`kill_switch`, bundles), have a window of their own (`data_gap`,
+`consensus_thin`), or say nothing about the hour after them (`hour_missed`, `run_failed`)."""
 
 _SEVERITY = (SignalState.TRADEABLE, SignalState.DEGRADED, SignalState.BLOCKED)
 

@@ -5,10 +5,11 @@ Belongs here: the sentences and their rendering; a test holds the file to it. Do
 """
 
 from types import MappingProxyType
-from typing import NamedTuple
+from typing import NamedTuple, get_args
 
-from eth_pipeline.contracts.signal import ReasonCode
-from eth_pipeline.signals.policy import POLICY
+from eth_pipeline.contracts.signal import Reason, ReasonCode
+from eth_pipeline.settings import Phase
+from eth_pipeline.signals.policy import CLEAN_HOURS, judge
 
 
 class Explanation(NamedTuple):
@@ -59,8 +60,8 @@ EXPLANATIONS: MappingProxyType[ReasonCode, Explanation] = MappingProxyType(
             "Backfill 81 days of klines (24h bars need them) and repair gaps in the newest bars.",
         ),
         ReasonCode.ML_UNAVAILABLE: Explanation(
-            "A bundle is there and gave no forecast that can be believed: an error, an extreme probability, or inputs "
-            "far outside its training range.",
+            "A bundle is there and gave no forecast that can be believed: an error, an extreme probability, inputs far "
+            "outside its training range, or quantiles that cross or are absurdly wide or narrow.",
             "Read `ml_error` and `ml_reason` in the record; roll back if it persists.",
         ),
         ReasonCode.BUNDLE_ABSENT: Explanation(
@@ -87,6 +88,19 @@ EXPLANATIONS: MappingProxyType[ReasonCode, Explanation] = MappingProxyType(
             "An operator stopped trading.",
             "Release the kill switch when the cause is gone.",
         ),
+        ReasonCode.RISK_LIMIT: Explanation(
+            "The account met a limit on its daily loss, weekly loss or drawdown (the subject); opening is forbidden.",
+            "Daily and weekly limits lift by themselves; after a drawdown, review and set `account.drawdown_since`.",
+        ),
+        ReasonCode.REGISTRY_DOUBTED: Explanation(
+            "The registry did not answer, or a rollback made without it is not carried out there yet; the bundle in "
+            "use was verified on this host.",
+            "Bring MLflow back; the alias sensor reconciles by itself, `eth-pipeline alias --check-only` says when.",
+        ),
+        ReasonCode.RECOVERING: Explanation(
+            "A reason that comes and goes (its code is the subject) ended, and not enough clean hours have passed.",
+            "Nothing; the hours pass. If it keeps returning, cure the reason it names.",
+        ),
     }
 )
 
@@ -102,13 +116,34 @@ def render_reason_codes() -> str:
         "A signal carries every reason that was found; the worst state among them counts. `blocked` forbids opening",
         "and never closing. Live is fail-closed: what degrades paper blocks live.",
         "",
-        "| code | paper | live | cause | cure |",
-        "|---|---|---|---|---|",
+        "## Cause and cure",
+        "",
+        "| code | cause | cure |",
+        "|---|---|---|",
+        *[f"| `{code}` | {EXPLANATIONS[code].cause} | {EXPLANATIONS[code].cure} |" for code in ReasonCode],
+        "",
+        "## Policy",
+        "",
+        "What one reason alone makes of an hour. A state gets worse at once; where the last column is above 1, the",
+        "hours until the n-th one without the reason carry `recovering`.",
+        "",
+        "| code | paper | may open | may close | live | may open | may close | tradeable in clean hour |",
+        "|---|---|---|---|---|---|---|---|",
+        *[_policy_row(code) for code in ReasonCode],
     ]
-    for code in ReasonCode:
-        states, text = POLICY[code], EXPLANATIONS[code]
-        lines.append(f"| `{code}` | {states['paper']} | {states['live']} | {text.cause} | {text.cure} |")
     return "\n".join(lines) + "\n"
+
+
+def _policy_row(code: ReasonCode) -> str:
+    cells = [f"`{code}`"]
+    for phase in get_args(Phase):
+        verdict = judge((Reason(code=code, subject="", detail=""),), phase=phase)
+        cells += [str(verdict.state), _yes(verdict.allow_open), _yes(verdict.allow_close)]
+    return "| " + " | ".join([*cells, str(CLEAN_HOURS.get(code, 1))]) + " |"
+
+
+def _yes(allowed: bool) -> str:
+    return "yes" if allowed else "no"
 
 
 if __name__ == "__main__":

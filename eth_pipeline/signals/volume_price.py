@@ -1,13 +1,14 @@
 """Volume-price family: does volume stand behind the move?
 
-Belongs here: the volume score. Does not belong: order flow (taker volume is absent in part of the history).
+Belongs here: the parts of the volume score. Does not belong: order flow (taker volume is absent in
+part of the history).
 """
 
 import numpy as np
 
+from eth_pipeline.signals.parts import Part
 from eth_pipeline.signals.windows import (
     Candles,
-    Floats,
     clipped,
     lagged,
     mean_true_range,
@@ -17,8 +18,8 @@ from eth_pipeline.signals.windows import (
 )
 
 
-def volume_price_score(candles: Candles) -> Floats:
-    """Volume score, -100..100 [bars]; 21 bars of history.
+def volume_price_parts(candles: Candles) -> tuple[Part, ...]:
+    """Volume score; 21 bars of history.
 
     60 points for the balance of volume on rising against falling bars over 20 bars (on-balance volume, Granville
     1963, as a finite share), 40 for the newest move in mean true ranges, counted only as far as its volume
@@ -27,4 +28,8 @@ def volume_price_score(candles: Candles) -> Floats:
     move = candles.close - lagged(candles.close, 1)
     balance = ratio(rolling_sum(np.sign(move) * candles.volume, 20), rolling_sum(candles.volume, 20))
     excess = np.clip(ratio(candles.volume, rolling_mean(candles.volume, 20)) - 1, 0, 1)
-    return 60 * balance + 40 * clipped(ratio(move, mean_true_range(candles, 14))) * excess
+    surge = clipped(ratio(move, mean_true_range(candles, 14))) * excess
+    return (
+        Part(60 * balance, "volume on rising bars", "volume on falling bars"),
+        Part(40 * surge, "rise on high volume", "fall on high volume"),
+    )

@@ -8,7 +8,6 @@ and exponential averages never forget it. Here each window is added up in the sa
 so the last row of a short tail equals the same row of a long history to the last bit.
 """
 
-from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -33,9 +32,6 @@ class Candles:
         """Take the five columns of `bars`; prices in USDT per coin, volume in coin."""
         wanted = (bars[name].cast(pl.Float64).to_numpy() for name in ("open", "high", "low", "close", "volume"))
         return cls(*wanted)
-
-
-Family = Callable[[Candles], Floats]
 
 
 def lagged(values: Floats, bars: int) -> Floats:

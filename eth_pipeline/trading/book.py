@@ -11,6 +11,7 @@ from functools import partial
 
 from eth_pipeline.contracts.clock import HOUR, floor_interval, iso
 from eth_pipeline.settings import AccountSettings
+from eth_pipeline.signals.sizing import largest_share
 from eth_pipeline.trading.fills import (
     QUANTITY_STEP_ETH,
     fee_usdt,
@@ -23,7 +24,6 @@ from eth_pipeline.trading.hours import HourPrices, Order
 from eth_pipeline.trading.ledger import EMPTY, Event, EventKind, apply
 from eth_pipeline.trading.memory import Memory
 from eth_pipeline.trading.risk import EquityPoint, RiskVerdict, judge_risk
-from eth_pipeline.trading.sizing import largest_share
 
 _MINUTE = timedelta(minutes=1)
 _LAST_INSTANT = timedelta(microseconds=1)

@@ -7,7 +7,7 @@ import dagster as dg
 
 from eth_pipeline.contracts.artifact import HISTORICAL_FORECASTS, OOF_FORECASTS, TRIED_PNL
 from eth_pipeline.contracts.quality import GAP_LEDGER, QUARANTINE
-from eth_pipeline.contracts.signal import CONSENSUS, FORECASTS, SIGNALS
+from eth_pipeline.contracts.signal import CONSENSUS, FORECASTS, SIGNALS, TRANSITIONS
 from eth_pipeline.contracts.tables import STREAMS, TableContract
 from eth_pipeline.defs.presentation import OWNERS, markdown_table
 from eth_pipeline.defs.resources import Pipeline
@@ -58,6 +58,7 @@ def lake_tables(settings: Settings) -> tuple[TableContract, ...]:
         CONSENSUS,
         FORECASTS,
         SIGNALS,
+        TRANSITIONS,
         ACCOUNT_EVENTS,
         ACCOUNT_SNAPSHOTS,
     )

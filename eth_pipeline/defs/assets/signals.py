@@ -9,6 +9,7 @@ import dagster as dg
 from eth_pipeline.contracts.clock import iso
 from eth_pipeline.contracts.signal import CONSENSUS, FORECASTS
 from eth_pipeline.contracts.tables import INPUT_STREAMS
+from eth_pipeline.defs.account_limits import risk_reasons
 from eth_pipeline.defs.presentation import (
     OWNERS,
     column_schema,
@@ -104,6 +105,7 @@ def gate_verdict(pipeline: Pipeline) -> dg.MaterializeResult:
         decision_time=moment.decision_time,
         exchange_reachable=moment.reachable,
         archive_only=moment.archive_only,
+        further=risk_reasons(pipeline.lake(), settings, now=moment.decision_time),
     )
     verdict = evidence.verdict
     return dg.MaterializeResult(

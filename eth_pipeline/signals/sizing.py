@@ -1,7 +1,7 @@
 """How large a position is: fractional Kelly from forecast quantiles, a volatility target, caps.
 
 Belongs here: one pure function of a forecast, and the caps that hold for any order. Does not belong: the direction
-(`signals.decision`), limits that forbid opening at all (`risk`), quantities and steps (`fills`).
+(`decision`), limits that forbid opening at all (`trading.risk`), quantities and steps (`trading.fills`).
 
 A share is notional over equity: 0.2 of 10,000 USDT is a position worth 2,000. Every clip that made the share smaller
 is named in `limited_by`, in the order of `CLIPS`; a share of 0 says why in a sentence.
@@ -13,12 +13,12 @@ from dataclasses import dataclass
 from typing import Literal
 
 from eth_pipeline.settings import AccountSettings
-from eth_pipeline.trading.fills import BPS
-from eth_pipeline.trading.kelly import Outcomes, growth_optimal_share, outcomes_of
+from eth_pipeline.signals.kelly import Outcomes, growth_optimal_share, outcomes_of
 
 Clip = Literal["kelly_fraction", "volatility_target", "single_cap", "total_cap", "reserve"]
 CLIPS: tuple[Clip, ...] = ("kelly_fraction", "volatility_target", "single_cap", "total_cap", "reserve")
 HOURS_PER_YEAR = 8760
+BPS = 1e-4
 
 
 @dataclass(frozen=True)

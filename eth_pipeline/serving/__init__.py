@@ -1,0 +1,1 @@
+"""The inference service: the verified production bundle behind MLflow's scoring protocol."""
