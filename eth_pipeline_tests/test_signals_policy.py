@@ -11,7 +11,15 @@ from eth_pipeline.settings import Phase
 from eth_pipeline.signals.policy import POLICY, judge
 
 PHASES: tuple[Phase, ...] = get_args(Phase)
-PAPER_BLOCKS = {"stream_stale", "stream_absent", "features_missing", "hour_missed", "run_failed", "kill_switch"}
+PAPER_BLOCKS = {
+    "stream_stale",
+    "stream_absent",
+    "features_missing",
+    "hour_missed",
+    "run_failed",
+    "kill_switch",
+    "risk_limit",
+}
 
 _reasons = st.lists(
     st.sampled_from(ReasonCode).map(lambda code: Reason(code=code, subject="x", detail="y")), max_size=6

@@ -8,7 +8,7 @@ from typing import Any, get_args
 import pytest
 
 from eth_pipeline.contracts.quality import DataGap
-from eth_pipeline.contracts.signal import Action, ReasonCode, SignalRecord, SignalState, StreamFreshness
+from eth_pipeline.contracts.signal import Action, Reason, ReasonCode, SignalRecord, SignalState, StreamFreshness
 from eth_pipeline.settings import Phase, Settings
 from eth_pipeline.signals.gate import MlAvailability, evaluate_gate
 from eth_pipeline.signals.history import assumed_fresh
@@ -39,6 +39,8 @@ TABLE: dict[ReasonCode, tuple[SignalState, SignalState]] = {
     ReasonCode.HOUR_MISSED: (BLOCKED, BLOCKED),
     ReasonCode.RUN_FAILED: (BLOCKED, BLOCKED),
     ReasonCode.KILL_SWITCH: (BLOCKED, BLOCKED),
+    ReasonCode.RISK_LIMIT: (BLOCKED, BLOCKED),
+    ReasonCode.REGISTRY_DOUBTED: (DEGRADED, BLOCKED),
     ReasonCode.RECOVERING: (DEGRADED, BLOCKED),
 }
 """Paper and live, written once more by hand: the policy is data, and data is edited by mistake."""
@@ -94,6 +96,10 @@ PROVOKED: dict[ReasonCode, Callable[[Settings], SignalRecord]] = {
         settings=s, decision_time=NOON, emitted_at=NOON, detail="features: boom", **ORIGIN
     ),
     ReasonCode.KILL_SWITCH: lambda s: _hour(s, kill_switch="drawdown"),
+    ReasonCode.RISK_LIMIT: lambda s: _hour(s, further=(Reason(code=ReasonCode.RISK_LIMIT, subject="x", detail="y"),)),
+    ReasonCode.REGISTRY_DOUBTED: lambda s: _hour(
+        s, further=(Reason(code=ReasonCode.REGISTRY_DOUBTED, subject="registry", detail="silent"),)
+    ),
     ReasonCode.RECOVERING: lambda s: signal(s, past=[PastHour(NOON - HOUR, frozenset({ReasonCode.STREAM_STALE}))]),
 }
 

@@ -86,7 +86,7 @@ TRIED_PNL = TableContract(
         Column("try_id", pl.String, "sha256", "Algorithm, parameters, inputs and training settings; not the rows."),
         Column("algorithm", pl.String, "text", "For people."),
         Column("horizon_hours", pl.Int32, "hours", "Forecast horizon."),
-        Column("day", pl.Date, "day, UTC", "Of the decisions."),
+        Column("day", INSTANT, "instant, UTC", "Begin of the day of the decisions."),
         Column("net_bps", pl.Float64, "bps of capital", "After costs; 0 on a day without a trade."),
     ),
     newest_by="day",

@@ -29,7 +29,11 @@ def store_tried(
 ) -> int | None:
     """Keep the daily series of one try; returns the table version."""
     rows = daily_pnl(oof, round_trip_cost_bps=cost_bps).with_columns(
-        symbol=pl.lit(symbol), provenance=pl.lit(provenance), try_id=pl.lit(name), algorithm=pl.lit(algorithm)
+        pl.col("day").cast(pl.Datetime("us")).dt.replace_time_zone("UTC"),
+        symbol=pl.lit(symbol),
+        provenance=pl.lit(provenance),
+        try_id=pl.lit(name),
+        algorithm=pl.lit(algorithm),
     )
     return lake.upsert(TRIED_PNL, rows.select(list(TRIED_PNL.schema))).version
 
@@ -38,7 +42,7 @@ def tried_before(lake: Lake, *, symbol: str, provenance: str, without: str) -> p
     """Daily series of all other tries on this history: `pnl.PNL_SCHEMA` with try_id; None where there is none."""
     ours = (pl.col("symbol") == symbol) & (pl.col("provenance") == provenance) & (pl.col("try_id") != without)
     rows = lake.read(TRIED_PNL, where=ours, columns=["try_id", *PNL_SCHEMA])
-    return rows if rows.height else None
+    return rows.with_columns(pl.col("day").dt.date()) if rows.height else None
 
 
 def champion_oof(lake: Lake, *, symbol: str, fingerprint: str | None) -> pl.DataFrame | None:
