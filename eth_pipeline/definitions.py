@@ -8,6 +8,7 @@ from eth_pipeline.defs.assets.features import features, labels
 from eth_pipeline.defs.assets.history import archive_recheck, gap_ledger, market_history
 from eth_pipeline.defs.assets.models import model_assets
 from eth_pipeline.defs.assets.operations import lake_maintenance
+from eth_pipeline.defs.assets.rebuild import rebuilt_history
 from eth_pipeline.defs.assets.registry import production_bundle, promotion_decision
 from eth_pipeline.defs.assets.signals import consensus, forecast, gate_verdict
 from eth_pipeline.defs.assets.sizing import quantile_model, regime_model
@@ -43,6 +44,7 @@ defs = dg.Definitions(
         paper_account,
         hourly_signal,
         signal_history,
+        rebuilt_history,
         lake_maintenance,
     ],
     asset_checks=[stream_freshness],

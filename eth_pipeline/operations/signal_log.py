@@ -25,6 +25,7 @@ from eth_pipeline.contracts.tables import INSTANT
 from eth_pipeline.lake import Lake
 from eth_pipeline.registry.atomic import exclusive
 from eth_pipeline.settings import Phase
+from eth_pipeline.signals.record_rows import signal_rows
 
 
 class SignalLog:
@@ -65,7 +66,7 @@ class SignalLog:
             stand = [_standing(record, present.get(_key(record))) for record in records]
             fresh = [record for record, standing in zip(records, stand, strict=True) if record is standing]
             if fresh:
-                self._lake.upsert(SIGNALS, pl.concat(_row(record) for record in fresh))
+                self._lake.upsert(SIGNALS, signal_rows(fresh))
             for record in fresh:
                 self._append(record)
         return tuple(stand)
@@ -173,24 +174,3 @@ def _origin(record: SignalRecord) -> dict[str, object]:
         "table_versions": record.table_versions,
         "provenance": record.provenance,
     }
-
-
-def _row(record: SignalRecord) -> pl.DataFrame:
-    values = {
-        "symbol": record.symbol,
-        "phase": record.phase,
-        "decision_time": record.decision_time,
-        "available_at": record.emitted_at,
-        "state": str(record.state),
-        "action": str(record.action),
-        "allow_open": record.allow_open,
-        "position_share": record.position_share,
-        "gating_reason": record.gating_reason,
-        "model_version": record.model_version,
-        "ml_available": record.ml.ml_available,
-        "consensus_strength": record.consensus_strength,
-        "run_id": record.run_id,
-        "provenance": record.provenance,
-        "record": json.dumps(record.flat(), allow_nan=False),
-    }
-    return pl.DataFrame([values], schema=SIGNALS.schema)

@@ -15,6 +15,7 @@ from eth_pipeline.features.build import features_contract
 from eth_pipeline.labels.direction import labels_contract
 from eth_pipeline.settings import Settings
 from eth_pipeline.trading.ledger import ACCOUNT_EVENTS
+from eth_pipeline.trading.rebuild import REBUILT_EVENTS, REBUILT_SIGNALS
 from eth_pipeline.trading.storage import ACCOUNT_SNAPSHOTS
 
 GROUP = "operations"
@@ -61,4 +62,6 @@ def lake_tables(settings: Settings) -> tuple[TableContract, ...]:
         TRANSITIONS,
         ACCOUNT_EVENTS,
         ACCOUNT_SNAPSHOTS,
+        REBUILT_SIGNALS,
+        REBUILT_EVENTS,
     )
