@@ -10,9 +10,9 @@ from eth_pipeline.defs.assets.models import model_assets
 from eth_pipeline.defs.assets.operations import lake_maintenance
 from eth_pipeline.defs.assets.rebuild import rebuilt_history
 from eth_pipeline.defs.assets.registry import production_bundle, promotion_decision
-from eth_pipeline.defs.assets.signals import consensus, forecast, gate_verdict
+from eth_pipeline.defs.assets.signals import consensus, forecast, gate_verdict, shadow_forecast
 from eth_pipeline.defs.assets.sizing import quantile_model, regime_model
-from eth_pipeline.defs.assets.trading import hourly_signal, paper_account, signal_history
+from eth_pipeline.defs.assets.trading import account_tear_sheet, hourly_signal, paper_account, signal_history
 from eth_pipeline.defs.assets.vintages import historical_forecasts, model_vintage
 from eth_pipeline.defs.checks import stream_freshness
 from eth_pipeline.defs.failures import failed_hour_sensor
@@ -40,8 +40,10 @@ defs = dg.Definitions(
         production_bundle,
         consensus,
         forecast,
+        shadow_forecast,
         gate_verdict,
         paper_account,
+        account_tear_sheet,
         hourly_signal,
         signal_history,
         rebuilt_history,

@@ -8,7 +8,16 @@ import dagster as dg
 
 from eth_pipeline.contracts.tables import STREAMS
 
-HOURLY_ASSETS = [*STREAMS, "features", "consensus", "forecast", "gate_verdict", "paper_account", "hourly_signal"]
+HOURLY_ASSETS = [
+    *STREAMS,
+    "features",
+    "consensus",
+    "forecast",
+    "shadow_forecast",
+    "gate_verdict",
+    "paper_account",
+    "hourly_signal",
+]
 TRAINING_ASSETS = [
     "features",
     "labels",
@@ -49,9 +58,9 @@ full_training_job = dg.define_asset_job(
 
 maintenance_job = dg.define_asset_job(
     "maintenance",
-    selection=dg.AssetSelection.assets("gap_ledger", "archive_recheck", "lake_maintenance"),
+    selection=dg.AssetSelection.assets("gap_ledger", "archive_recheck", "account_tear_sheet", "lake_maintenance"),
     executor_def=dg.in_process_executor,
-    description="Count the gap ledger, ask the archive for replaced files, compact and vacuum the lake.",
+    description="Count the gap ledger, ask the archive for replaced files, draw the tear sheet, compact the lake.",
     tags={"dagster/max_retries": "0"},
 )
 

@@ -3,7 +3,6 @@
 Belongs here: drawing. Does not belong: computing what is drawn. matplotlib is imported when a plot is drawn.
 """
 
-import base64
 import io
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -11,6 +10,7 @@ from typing import Any
 import dagster as dg
 import polars as pl
 
+from eth_pipeline.defs.presentation import image
 from eth_pipeline.models.report import EvaluationReport, PermutationReport
 
 _BLUE, _ORANGE, _GREY = "#0072B2", "#D55E00", "#777777"  # colour-blind safe (Okabe and Ito 2008)
@@ -29,8 +29,7 @@ def _figure(width: float = 6.4, height: float = 3.0) -> tuple[Any, Any]:
 def _as_markdown(figure: Any, title: str) -> dg.MarkdownMetadataValue:
     buffer = io.BytesIO()
     figure.savefig(buffer, format="png")
-    encoded = base64.b64encode(buffer.getvalue()).decode()
-    return dg.MetadataValue.md(f"![{title}](data:image/png;base64,{encoded})")
+    return image(title, buffer.getvalue())
 
 
 def yearly_plot(report: EvaluationReport) -> dg.MarkdownMetadataValue:

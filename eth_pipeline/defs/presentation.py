@@ -3,6 +3,7 @@
 Belongs here: turning our definitions into Dagster metadata. Does not belong: computing figures.
 """
 
+import base64
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import Any
@@ -98,6 +99,11 @@ def interval(estimate: Estimate, *, digits: int) -> str:
     if estimate.value is None or estimate.low is None or estimate.high is None:
         return "–"
     return f"{estimate.value:.{digits}f} [{estimate.low:.{digits}f},\N{NO-BREAK SPACE}{estimate.high:.{digits}f}]"
+
+
+def image(title: str, png: bytes) -> dg.MarkdownMetadataValue:
+    """A PNG inside Markdown, which the UI shows behind one click."""
+    return dg.MetadataValue.md(f"![{title}](data:image/png;base64,{base64.b64encode(png).decode()})")
 
 
 def _cell(value: object) -> str:

@@ -71,6 +71,7 @@ def candidate_bundle(context: dg.AssetExecutionContext, pipeline: Pipeline) -> d
         metadata={
             "folder": dg.MetadataValue.path(str(folder)),
             "fingerprint": fingerprint,
+            "parameters_digest": record.parameters_digest,
             "verdict": record.report.verdict,
             "models": markdown_table(
                 ("algorithm", "horizon, h", "AUC, common hours [95 %]", "minus primary", "log loss", "primary's"),

@@ -3,8 +3,6 @@
 Belongs here: the range of months, storing, the tear sheet. Does not belong: the rebuild (`trading.rebuild`).
 """
 
-import base64
-
 import dagster as dg
 
 from eth_pipeline.contracts.artifact import HISTORICAL_FORECASTS
@@ -12,7 +10,7 @@ from eth_pipeline.contracts.clock import iso
 from eth_pipeline.contracts.tables import KLINES, MARK_KLINES
 from eth_pipeline.defs.assets.signals import GROUP
 from eth_pipeline.defs.partitions import MONTHS
-from eth_pipeline.defs.presentation import OWNERS, column_schema, figures, markdown_table
+from eth_pipeline.defs.presentation import OWNERS, column_schema, figures, image, markdown_table
 from eth_pipeline.defs.resources import Pipeline
 from eth_pipeline.features.build import features_contract
 from eth_pipeline.models.algorithms import LIGHTGBM
@@ -70,10 +68,6 @@ def rebuilt_history(context: dg.AssetExecutionContext, pipeline: Pipeline) -> dg
             "states": markdown_table(("state", "hours"), states),
             "performance": figures(dict(report(rebuilt.book.events).figures)),
             "tear_sheet": dg.MetadataValue.path(str(page)),
-            **{name: _image(name, content) for name, content in sheet.plots.items()},
+            **{name: image(name, content) for name, content in sheet.plots.items()},
         },
     )
-
-
-def _image(name: str, content: bytes) -> dg.MarkdownMetadataValue:
-    return dg.MetadataValue.md(f"![{name}](data:image/png;base64,{base64.b64encode(content).decode()})")

@@ -9,7 +9,7 @@ from eth_pipeline.contracts.artifact import PromotionDecision
 from eth_pipeline.contracts.clock import iso
 from eth_pipeline.defs.assets.candidate import newest_candidate
 from eth_pipeline.defs.assets.features import GROUP
-from eth_pipeline.defs.assets.training_set import registry_store
+from eth_pipeline.defs.assets.training_set import newest_metadata, registry_store
 from eth_pipeline.defs.presentation import OWNERS, markdown_table
 from eth_pipeline.defs.resources import Pipeline
 from eth_pipeline.errors import BundleRefused
@@ -17,6 +17,7 @@ from eth_pipeline.registry.production import materialize_production
 from eth_pipeline.registry.promotion import promote_candidate
 from eth_pipeline.signals.evidence import expectations
 from eth_pipeline.signals.evidence import production_bundle as current_bundle_of
+from eth_pipeline.signals.shadow_bundle import bring_candidate
 
 
 @dg.asset(
@@ -41,12 +42,14 @@ def promotion_decision(context: dg.AssetExecutionContext, pipeline: Pipeline) ->
     """Judge the newest candidate and register the outcome."""
     settings = pipeline.settings()
     folder = newest_candidate(context.instance)
+    algorithm_digest = newest_metadata(context.instance, "candidate_bundle", "parameters_digest")
     decision, version = promote_candidate(
         folder,
         store=registry_store(settings),
         lake=pipeline.lake(),
         settings=settings,
         run_id=context.run.run_id,
+        hyperparameters={"algorithm_digest": algorithm_digest},
         **expectations(settings, now=pipeline.moment().now),
     )
     return dg.MaterializeResult(
@@ -87,6 +90,8 @@ def production_bundle(pipeline: Pipeline) -> dg.MaterializeResult:
     settings = pipeline.settings()
     now = pipeline.moment().now
     store = registry_store(settings)
+    if settings.inference.shadow_enabled:
+        bring_candidate(store, settings=settings, now=now)
     bundle = materialize_production(store, home=settings.home, **expectations(settings, now=now))
     current, version = current_bundle_of(settings, now=now)
     if current.fingerprint != bundle.fingerprint:

@@ -21,6 +21,7 @@ from eth_pipeline.defs.presentation import (
 from eth_pipeline.defs.resources import Pipeline
 from eth_pipeline.errors import BundleRefused
 from eth_pipeline.signals.evidence import compute_consensus, compute_forecasts, load_evidence
+from eth_pipeline.signals.shadow import compute_shadow_forecasts
 
 GROUP = "decision"
 
@@ -82,6 +83,31 @@ def forecast(context: dg.AssetExecutionContext, pipeline: Pipeline) -> dg.Materi
             "model_version": str(rows["model_version"][0]) if rows.height else "none",
         },
     )
+
+
+@dg.asset(
+    group_name=GROUP,
+    deps=["features", "production_bundle"],
+    description=(
+        "One row is what a candidate would have said beside production: recorded, never acting, upstream of nothing. "
+        "Empty unless `inference.shadow_enabled` is set and a candidate verifies."
+    ),
+    kinds={"onnx", "deltalake"},
+    owners=OWNERS,
+    code_version="1",
+    metadata=column_schema(FORECASTS),
+)
+def shadow_forecast(context: dg.AssetExecutionContext, pipeline: Pipeline) -> dg.MaterializeResult:
+    """Let the candidate forecast the newest feature row, if there is one."""
+    settings, lake, moment = pipeline.settings(), pipeline.lake(), pipeline.moment()
+    try:
+        rows = compute_shadow_forecasts(lake, settings=settings, now=moment.now, decision_time=moment.decision_time)
+    except BundleRefused as refusal:
+        context.log.warning(f"no shadow forecast: {type(refusal).__name__}: {refusal}")
+        return dg.MaterializeResult(metadata={"rows": 0, "reason": f"{type(refusal).__name__}: {refusal}"})
+    if rows.height:
+        lake.upsert(FORECASTS, rows)
+    return dg.MaterializeResult(metadata={"rows": rows.height, "decision_time": iso(moment.decision_time)})
 
 
 @dg.asset(

@@ -18,10 +18,22 @@ from eth_pipeline.defs.assets.signals import GROUP
 from eth_pipeline.defs.checks import stream_check_results
 from eth_pipeline.defs.emission import emit_days, emit_newest_hour
 from eth_pipeline.defs.partitions import DAYS
-from eth_pipeline.defs.presentation import OWNERS, column_schema, figures, freshness_table, reasons_table
+from eth_pipeline.defs.presentation import (
+    OWNERS,
+    column_schema,
+    figures,
+    freshness_table,
+    image,
+    markdown_table,
+    reasons_table,
+)
 from eth_pipeline.defs.resources import Pipeline
-from eth_pipeline.trading.account import advance_account, performance
+from eth_pipeline.operations.lineage import LineageStep, lineage
+from eth_pipeline.registry.atomic import replace_text
+from eth_pipeline.trading.account import advance_account, performance, read_events
 from eth_pipeline.trading.ledger import ACCOUNT_EVENTS
+from eth_pipeline.trading.performance import report
+from eth_pipeline.trading.tear_sheet import tear_sheet
 
 _UPSTREAM = [*INPUT_STREAMS, "features", "consensus", "forecast", "gate_verdict", "paper_account"]
 _NOT_BLOCKED = "not_blocked"
@@ -36,7 +48,7 @@ _NOT_BLOCKED = "not_blocked"
     ),
     kinds={"deltalake"},
     owners=OWNERS,
-    code_version="1",
+    code_version="2",
     metadata=column_schema(ACCOUNT_EVENTS),
 )
 def paper_account(pipeline: Pipeline) -> dg.MaterializeResult:
@@ -51,6 +63,34 @@ def paper_account(pipeline: Pipeline) -> dg.MaterializeResult:
     return dg.MaterializeResult(
         data_version=dg.DataVersion(str(lake.version(ACCOUNT_EVENTS))),
         metadata={"account": figures(figures_now), "equity_usdt": state.equity_usdt},
+    )
+
+
+@dg.asset(
+    group_name=GROUP,
+    deps=["paper_account"],
+    description=(
+        "The paper account as a page: equity, drawdown, monthly table, rolling Sharpe, costs, and every order that a "
+        "limit refused. Drawn from the ledger alone; the page is one file."
+    ),
+    kinds={"matplotlib"},
+    owners=OWNERS,
+    code_version="1",
+)
+def account_tear_sheet(pipeline: Pipeline) -> dg.MaterializeResult:
+    """Draw the tear sheet of the ledger as it stands."""
+    settings, lake = pipeline.settings(), pipeline.lake()
+    events = read_events(lake, settings=settings)
+    sheet = tear_sheet(events, symbol=settings.symbol, phase=settings.phase, provenance=lake.provenance(ACCOUNT_EVENTS))
+    page = settings.home / "reports" / "account.html"
+    replace_text(page, sheet.html)
+    return dg.MaterializeResult(
+        metadata={
+            "page": dg.MetadataValue.path(str(page)),
+            "events": len(events),
+            "performance": figures(dict(report(events).figures)),
+            **{name: image(name, content) for name, content in sheet.plots.items()},
+        }
     )
 
 
@@ -81,7 +121,7 @@ def hourly_signal(
 ) -> Iterator[dg.AssetCheckResult | dg.MaterializeResult]:
     """Decide and record the newest hour; record every hour that was missed before it."""
     records = emit_newest_hour(context, pipeline)
-    yield from _outcome(context, records[-1], recorded=len(records))
+    yield from _outcome(context, pipeline, records[-1], recorded=len(records))
 
 
 @dg.asset(
@@ -114,11 +154,11 @@ def signal_history(
     records = emit_days(context, pipeline, first=window.start, end=window.end)
     if not records:
         raise dg.Failure(f"{context.partition_key_range}: no hour of this range is over yet. Choose an earlier day.")
-    yield from _outcome(context, records[-1], recorded=len(records))
+    yield from _outcome(context, pipeline, records[-1], recorded=len(records))
 
 
 def _outcome(
-    context: dg.AssetExecutionContext, record: SignalRecord, *, recorded: int
+    context: dg.AssetExecutionContext, pipeline: Pipeline, record: SignalRecord, *, recorded: int
 ) -> Iterator[dg.AssetCheckResult | dg.MaterializeResult]:
     """The check and, only when the hour is not blocked, the materialization."""
     blocked = record.state is SignalState.BLOCKED
@@ -139,10 +179,13 @@ def _outcome(
             metadata={"reasons": reasons_table(record.reasons), "freshness": freshness_table(record.freshness)},
             allow_retries=False,
         )
-    yield dg.MaterializeResult(metadata=_signal_metadata(record, recorded=recorded))
+    steps = lineage(record, lake=pipeline.lake(), settings=pipeline.settings())
+    yield dg.MaterializeResult(metadata=_signal_metadata(record, recorded=recorded, steps=steps))
 
 
-def _signal_metadata(record: SignalRecord, *, recorded: int) -> dict[str, dg.MetadataValue | str | float | int]:
+def _signal_metadata(
+    record: SignalRecord, *, recorded: int, steps: tuple[LineageStep, ...]
+) -> dict[str, dg.MetadataValue | str | float | int]:
     return {
         "decision_time": iso(record.decision_time),
         "state": str(record.state),
@@ -155,5 +198,9 @@ def _signal_metadata(record: SignalRecord, *, recorded: int) -> dict[str, dg.Met
         "code_commit": record.code_commit,
         "config": record.config_digest,
         "table_versions": figures(dict(record.table_versions)),
+        "lineage": markdown_table(
+            ("step", "fact", "value"),
+            [(step.name, name, value) for step in steps for name, value in step.facts.items()],
+        ),
         "hours_recorded": recorded,
     }

@@ -81,7 +81,13 @@ def new_folder(context: dg.AssetExecutionContext, pipeline: Pipeline, *, name: s
 
 def newest_folder(instance: dg.DagsterInstance, asset: str) -> Path | None:
     """The folder of an asset's newest materialization; None where there is none, or it is gone."""
-    event = instance.get_latest_materialization_event(dg.AssetKey(asset))
-    found = event.asset_materialization.metadata.get("folder") if event and event.asset_materialization else None
-    folder = Path(str(found.value)) if found is not None else None
+    found = newest_metadata(instance, asset, "folder")
+    folder = Path(found) if found is not None else None
     return folder if folder is not None and folder.is_dir() else None
+
+
+def newest_metadata(instance: dg.DagsterInstance, asset: str, name: str) -> str | None:
+    """One metadata value of an asset's newest materialization, as text; None where there is none."""
+    event = instance.get_latest_materialization_event(dg.AssetKey(asset))
+    found = event.asset_materialization.metadata.get(name) if event and event.asset_materialization else None
+    return None if found is None else str(found.value)
