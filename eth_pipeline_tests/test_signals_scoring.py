@@ -13,7 +13,7 @@ from eth_pipeline.contracts.artifact import RuntimeContract
 from eth_pipeline.contracts.clock import iso
 from eth_pipeline.errors import InferenceRefused
 from eth_pipeline.signals.forecast import Forecast, ModelInfo
-from eth_pipeline.signals.onnx_inputs import onnx_inputs
+from eth_pipeline.signals.onnx_inputs import InputLayout, onnx_inputs
 from eth_pipeline.signals.scoring import MAX_HOURS, answer_body, forecast_answered, hours_asked, request_body
 from eth_pipeline_tests.decision_samples import HOUR, NOON, runtime_contract
 from eth_pipeline_tests.inference_host import LEVELS, STATES, WINDOW_HOURS, rich_parts
@@ -51,7 +51,7 @@ def rows(hours: int, *, hole: int | None = None) -> pl.DataFrame:
 
 def same(left: pl.DataFrame, right: pl.DataFrame, contract: RuntimeContract) -> bool:
     """Do models read the same arrays from both?"""
-    one, two = onnx_inputs(left, contract), onnx_inputs(right, contract)
+    one, two = onnx_inputs(left, InputLayout.of(contract)), onnx_inputs(right, InputLayout.of(contract))
     return (
         np.array_equal(one.window, two.window, equal_nan=True)
         and np.array_equal(one.rows_present, two.rows_present)
@@ -110,7 +110,7 @@ def test_a_tensor_is_read_in_the_order_of_the_contract(named: bool) -> None:
 
 def test_an_hour_without_values_is_a_hole_in_a_tensor_window() -> None:
     sent = rows(WINDOW_HOURS)
-    tensor = onnx_inputs(sent, WINDOWED).window
+    tensor = onnx_inputs(sent, InputLayout.of(WINDOWED)).window
     holed = [[None if math.isnan(value) else float(value) for value in row] for row in tensor]
     holed[1] = [None, None, None]
     (arrived,) = hours_asked(json.dumps({"inputs": [holed]}).encode(), WINDOWED)

@@ -31,7 +31,7 @@ from eth_pipeline.contracts.artifact import (
 from eth_pipeline.contracts.clock import iso
 from eth_pipeline.errors import BundleExpired, BundleRefused
 from eth_pipeline.registry.bundle import VerifiedBundle
-from eth_pipeline.signals.onnx_inputs import OnnxInputs, onnx_inputs
+from eth_pipeline.signals.onnx_inputs import InputLayout, OnnxInputs, onnx_inputs
 
 STACKING = "stacking"
 CPU: tuple[str, ...] = ("CPUExecutionProvider",)
@@ -98,6 +98,7 @@ class BundleForecaster:
             contract=contract,
             stacking_enabled=bundle.decision.stacking_enabled,
         )
+        self._layout = InputLayout.of(contract)
         self._sessions = {file: _open_session(bundle.folder, file, providers) for file in contract.files}
 
     @property
@@ -125,7 +126,7 @@ class BundleForecaster:
                 "Train and promote a new one, or roll back to one that is still valid."
             )
         started = time.perf_counter()
-        inputs = onnx_inputs(rows, contract)
+        inputs = onnx_inputs(rows, self._layout)
         raw = self._raw(inputs)
         members = {
             algorithm: {m.horizon_hours: calibrate(answers[m.horizon_hours], m) for m in self._models(algorithm)}

@@ -46,38 +46,58 @@ class OnnxInputs:
         return self.window[None, -window_hours:]
 
 
-def onnx_inputs(rows: pl.DataFrame, contract: RuntimeContract) -> OnnxInputs:
+@dataclass(frozen=True)
+class InputLayout:
+    """What a contract says about its inputs, read once: names in order, bounds float32 [features], rows, commit."""
+
+    names: tuple[str, ...]
+    lower: NDArray[np.float32]
+    upper: NDArray[np.float32]
+    hours: int
+    code_commit: str
+
+    @classmethod
+    def of(cls, contract: RuntimeContract) -> "InputLayout":
+        """The layout of `contract`; a bound that is not there is infinite."""
+        lower = [-np.inf if item.lower is None else item.lower for item in contract.inputs]
+        upper = [np.inf if item.upper is None else item.upper for item in contract.inputs]
+        return cls(
+            names=tuple(item.name for item in contract.inputs),
+            lower=np.array(lower, dtype=np.float32),
+            upper=np.array(upper, dtype=np.float32),
+            hours=contract.window_hours,
+            code_commit=contract.code_commit,
+        )
+
+
+def onnx_inputs(rows: pl.DataFrame, layout: InputLayout) -> OnnxInputs:
     """Arrays for one decision hour.
 
     Args:
         rows: rows of the features table up to and including the decision hour, the last one; ascending, of one
-            symbol. Columns beyond the contract's inputs are ignored, nulls and infinities become NaN. A bundle
-            whose models read one row gets exactly one.
-        contract: of the bundle.
+            symbol. Columns beyond the layout's names are ignored, nulls and infinities become NaN. A bundle whose
+            models read one row gets exactly one.
+        layout: of the bundle's contract.
 
     Raises:
         SchemaMismatch: an input column is missing, there is no row, or more rows than the contract's window.
     """
-    names = [item.name for item in contract.inputs]
-    missing = [name for name in names if name not in rows.columns]
-    hours = contract.window_hours
+    hours, names = layout.hours, layout.names
+    missing = sorted(set(names) - set(rows.columns))
     if missing or not 1 <= rows.height <= hours:
         raise SchemaMismatch(
             f"The bundle needs {'one row' if hours == 1 else f'one to {hours} rows'} of {len(names)} features and got "
             f"{rows.height} rows, without {missing[:5]}. It was trained with other feature code: train again, or run "
-            f"the code it names ({contract.code_commit})."
+            f"the code it names ({layout.code_commit})."
         )
-    values = rows.select(pl.col(name).cast(pl.Float32) for name in names).to_numpy()
-    values = np.where(np.isfinite(values), values, np.nan).astype(np.float32)
+    values = _values(rows, names)
     window = np.full((hours, len(names)), np.nan, dtype=np.float32)
     present = np.zeros(hours, dtype=bool)
     at = [hours - 1] if rows.height == 1 else _places(rows["decision_time"], hours)
     window[at], present[at] = values, True
     row = window[-1:]
     known = np.isfinite(row)
-    lower = np.array([-np.inf if i.lower is None else i.lower for i in contract.inputs], dtype=np.float32)
-    upper = np.array([np.inf if i.upper is None else i.upper for i in contract.inputs], dtype=np.float32)
-    outside = ((row < lower) | (row > upper)) & known
+    outside = ((row < layout.lower) | (row > layout.upper)) & known
     return OnnxInputs(
         row=row,
         window=window,
@@ -85,6 +105,16 @@ def onnx_inputs(rows: pl.DataFrame, contract: RuntimeContract) -> OnnxInputs:
         coverage=float(known.mean()),
         out_of_bounds_share=float(outside.sum() / max(int(known.sum()), 1)),
     )
+
+
+def _values(rows: pl.DataFrame, names: tuple[str, ...]) -> NDArray[np.float32]:
+    """float32 [rows, features]; casting one by one would cost more than all the models."""
+    chosen = rows[list(names)]
+    if any(dtype != pl.Float32 for dtype in chosen.dtypes):
+        chosen = chosen.cast(pl.Float32)
+    values = chosen.to_numpy(writable=True)
+    values[~np.isfinite(values)] = np.nan
+    return values
 
 
 def _places(times: pl.Series, hours: int) -> list[int]:
