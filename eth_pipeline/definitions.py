@@ -2,6 +2,7 @@
 
 import dagster as dg
 
+from eth_pipeline.defs.alerts import alert_sensor
 from eth_pipeline.defs.assets.candidate import candidate_bundle
 from eth_pipeline.defs.assets.exchange import newest_specs, stream_assets
 from eth_pipeline.defs.assets.features import features, labels
@@ -52,6 +53,6 @@ defs = dg.Definitions(
     asset_checks=[stream_freshness],
     jobs=[hourly_job, training_job, full_training_job, production_job, maintenance_job],
     schedules=[hourly_schedule, training_schedule, maintenance_schedule],
-    sensors=[production_alias_sensor, failed_hour_sensor],
+    sensors=[production_alias_sensor, failed_hour_sensor, alert_sensor],
     resources={"pipeline": Pipeline()},
 )

@@ -211,6 +211,40 @@ class AccountSettings(_Section):
     )
 
 
+class AlertSettings(_Section):
+    """What is told, to whom and when; docs/operations.md has a section per alert."""
+
+    targets_file: Path | None = Field(
+        None, description="File of Apprise URLs, one per line, mode 600; empty means nobody is told."
+    )
+    hold_off_minutes: float = Field(5.0, ge=0, description="A condition must last this long before it is told.")
+    calm_minutes: float = Field(10.0, ge=0, description="A condition must be gone this long before it is over.")
+    stale_streak_hours: int = Field(3, ge=1, description="Consecutive hours with a stale stream that are told.")
+    ml_silent_hours: int = Field(3, ge=1, description="Consecutive hours without a forecast that are told.")
+    always_hold_hours: int = Field(72, ge=1, description="Consecutive hours of HOLD that are told.")
+    min_free_gigabytes: float = Field(5.0, gt=0, description="Less free space than this on a disk we write is told.")
+    deadman_grace_minutes: float = Field(
+        15.0, ge=0, description="Patience beyond the hour that a record may be late before silence is told."
+    )
+
+
+class BoardSettings(_Section):
+    """The read-only board: who may look, and from when on its newest signal counts as overdue."""
+
+    token_file: Path | None = Field(
+        None, description="File that holds the token of pages and API; empty means only this machine may look."
+    )
+    allowed_hosts: tuple[str, ...] = Field(
+        (), description="Host names, without port, by which a proxy or a browser may address the board."
+    )
+    overdue_after_minutes: float = Field(
+        10.0, ge=0, lt=60, description="An hour without a record this long after it began is overdue."
+    )
+    refresh_seconds: int = Field(30, ge=5, description="How often an open page asks for new figures.")
+    session_hours: float = Field(12.0, gt=0, description="A login in a browser lasts this long.")
+    login_attempts_per_minute: int = Field(10, ge=1, description="Wrong tokens before the login form refuses to look.")
+
+
 class Settings(BaseSettings):
     """The whole configuration, frozen."""
 
@@ -243,6 +277,8 @@ class Settings(BaseSettings):
     signals: SignalSettings = SignalSettings()
     inference: InferenceSettings = InferenceSettings()
     account: AccountSettings = AccountSettings()
+    board: BoardSettings = BoardSettings()
+    alerts: AlertSettings = AlertSettings()
 
     @field_validator("home")
     @classmethod

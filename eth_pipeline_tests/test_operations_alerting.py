@@ -119,6 +119,14 @@ def test_a_target_that_is_down_holds_up_no_other(tmp_path: Path, receiver: Recei
     assert noted.undelivered() == 1
 
 
+def test_a_target_that_is_down_costs_one_attempt_a_round(tmp_path: Path) -> None:
+    """Each attempt may take ten seconds, and a sensor's round has a minute."""
+    noted = book(tmp_path)
+    noted.happened([Happening(AlertKind.PROMOTION, str(n), f"promotion {n}") for n in range(5)], now=NOON)
+    assert deliver(noted, ("json://127.0.0.1:9/hook",), now=NOON, sender="host") == (0, 1)
+    assert noted.undelivered() == 5
+
+
 def test_two_senders_at_once_send_a_message_once(tmp_path: Path, receiver: Receiver) -> None:
     """Two daemons on one home: each sees the message as due."""
     first = book(tmp_path, hold_off=timedelta(0))

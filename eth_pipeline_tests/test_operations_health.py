@@ -12,8 +12,13 @@ from typing import Any
 import pytest
 
 from eth_pipeline.contracts.tables import FUNDING_RATES, KLINES, MARK_KLINES
+from eth_pipeline.exchange.exchange_time import remember_offset
+from eth_pipeline.exchange.state import HostState
 from eth_pipeline.lake import Lake
-from eth_pipeline.operations.health import Check, HealthReport, examine
+from eth_pipeline.operations.alerting.book import open_book
+from eth_pipeline.operations.alerting.kinds import AlertKind, Happening
+from eth_pipeline.operations.health import HealthReport, Occasion, examine
+from eth_pipeline.operations.host_health import Check
 from eth_pipeline.operations.signal_log import SignalLog
 from eth_pipeline.settings import Settings
 from eth_pipeline_tests.decision_samples import HOUR, NOON, bars, funding, mark_bars, sample_settings, signal, walk
@@ -33,8 +38,12 @@ def working_home(folder: Path, **overrides: Any) -> Settings:
     return settings
 
 
-def examined(settings: Settings, *, now: datetime = CLOCK, reachable: bool = True) -> HealthReport:
-    return examine(settings, now=now, exchange_reachable=reachable, exchange="exchange time 12:00:20")
+def examined(
+    settings: Settings, *, now: datetime = CLOCK, reachable: bool = True, occasion: Occasion = "running"
+) -> HealthReport:
+    return examine(
+        settings, now=now, exchange_reachable=reachable, exchange="exchange time 12:00:20", occasion=occasion
+    )
 
 
 def failed(report: HealthReport) -> set[str]:
@@ -128,3 +137,84 @@ def test_the_report_is_json_and_says_the_verdict_first(tmp_path: Path) -> None:
     assert value["healthy"] is True
     assert value["checked_at"] == "2025-03-03T12:00:20Z"
     assert {"name", "passed", "detail", "required"} == set(value["checks"][0])
+
+
+def test_a_host_that_was_down_for_a_night_may_start_again(tmp_path: Path) -> None:
+    """Old rows and an old signal are cured by the daemon; refusing its start because of them would be for ever."""
+    settings = working_home(tmp_path)
+    later = CLOCK + timedelta(hours=77)
+    assert not examined(settings, now=later).healthy
+    report = examined(settings, now=later, reachable=False, occasion="start")
+    assert report.healthy
+    assert not check(report, "klines ETHUSDT fresh").passed
+
+
+def test_a_new_host_may_start_and_is_left_as_it_was(tmp_path: Path) -> None:
+    report = examined(sample_settings(tmp_path / "never_used"), occasion="start")
+    assert report.healthy
+    assert not (tmp_path / "never_used").exists()
+
+
+def test_a_live_host_does_not_start_without_a_bundle(tmp_path: Path) -> None:
+    report = examined(working_home(tmp_path, phase="live"), occasion="start")
+    assert {"bundle verifies", "bundle forecasts the newest hour", "public keys"} <= failed(report)
+
+
+@pytest.mark.parametrize("damage", [cut_log, remove_rows])
+def test_a_damaged_lake_refuses_the_start(tmp_path: Path, damage: Callable[[Path], None]) -> None:
+    settings = working_home(tmp_path)
+    damage(tmp_path)
+    assert "lake readable" in failed(examined(settings, occasion="start"))
+
+
+def test_the_lake_is_written_to_and_nothing_is_left_behind(tmp_path: Path) -> None:
+    settings = working_home(tmp_path)
+    before = sorted(tmp_path.rglob("*"))
+    assert check(examined(settings), "lake writable").passed
+    assert sorted(tmp_path.rglob("*")) == before
+
+
+def test_a_lake_that_is_a_file_cannot_be_written(tmp_path: Path) -> None:
+    """Root may write into a folder of mode 500, so a mode would prove nothing in a container."""
+    settings = sample_settings(tmp_path)
+    (tmp_path / "lake").write_text("no folder")
+    report = examined(settings, occasion="start")
+    assert "lake writable" in failed(report)
+
+
+def test_an_alert_that_waits_for_its_target_is_a_warning(tmp_path: Path) -> None:
+    settings = working_home(tmp_path)
+    assert check(examined(settings), "alerts delivered").passed
+    with open_book(settings, targets=1) as book:
+        book.happened([Happening(AlertKind.PROMOTION, "x", "Version 3.")], now=NOON)
+    report = examined(settings)
+    assert check(report, "alerts delivered").detail.startswith("1 messages wait")
+    assert report.healthy
+
+
+def test_a_targets_file_that_others_can_read_is_unhealthy_and_none_at_all_a_warning(tmp_path: Path) -> None:
+    targets = tmp_path / "targets"
+    targets.write_text("json://127.0.0.1/hook\n")
+    targets.chmod(0o644)
+    assert failed(examined(working_home(tmp_path / "a", alerts={"targets_file": targets}))) == {"alert targets"}
+    warned = check(examined(working_home(tmp_path / "b")), "alert targets")
+    assert (warned.passed, warned.required) == (False, False)
+
+
+@pytest.mark.parametrize(("behind", "passed"), [(timedelta(seconds=3), True), (timedelta(minutes=3), False)])
+def test_a_clock_that_is_further_off_than_a_run_waits_is_a_warning(
+    tmp_path: Path, behind: timedelta, passed: bool
+) -> None:
+    settings = sample_settings(tmp_path)
+    state = HostState(tmp_path / "exchange_state.sqlite")
+    exchange = {"exchange_time": NOON + behind, "asked": NOON, "round_trip": timedelta(0)}
+    remember_offset(state, "fapi.binance.com", **exchange)
+    state.close()
+    assert check(examined(settings), "clock").passed is passed
+
+
+def test_a_registry_that_is_not_there_is_a_warning_and_is_not_created(tmp_path: Path) -> None:
+    report = examined(working_home(tmp_path))
+    for name in ("registry answers", "alias agrees"):
+        assert (check(report, name).passed, check(report, name).required) == (False, False)
+    assert not (tmp_path / "mlflow").exists()

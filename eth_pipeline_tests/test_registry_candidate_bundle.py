@@ -5,10 +5,12 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 from eth_pipeline.contracts.artifact import (
     DATA_VERSIONS,
+    DRIFT,
     MODELS,
     RUNTIME_CONTRACT,
     DataVersions,
@@ -18,6 +20,7 @@ from eth_pipeline.errors import ContractViolation, ProvenanceMismatch
 from eth_pipeline.models.boosting import Boosting
 from eth_pipeline.models.candidate import Candidate, train_candidate
 from eth_pipeline.models.dataset import TrainingSet
+from eth_pipeline.models.drift import DriftReference, measure_drift
 from eth_pipeline.models.stacking import fit_stack
 from eth_pipeline.registry.bundle import fingerprint, read_report
 from eth_pipeline.registry.candidate_bundle import Companions, write_candidate
@@ -139,3 +142,14 @@ def test_a_trained_model_comes_back_as_it_was_kept(tmp_path: Path, trained: Cand
     (tmp_path / "model" / "lightgbm_5h.onnx").unlink()
     with pytest.raises(ContractViolation, match="Train it again"):
         load_trained(tmp_path / "model")
+
+
+def test_the_bundle_says_what_training_looked_like_so_that_drift_can_be_seen(
+    tmp_path: Path, trained: Candidate, data: TrainingSet
+) -> None:
+    write(tmp_path / "bundle", trained, data)
+    reference = DriftReference.model_validate_json((tmp_path / "bundle" / DRIFT).read_bytes())
+    assert tuple(feature.name for feature in reference.features) == trained.feature_names
+    newest = data.features[-reference.window_rows :]
+    assert not measure_drift(newest, reference).drifted
+    assert measure_drift(newest + 3 * np.nanstd(data.features, axis=0), reference).drifted

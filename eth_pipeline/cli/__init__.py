@@ -8,7 +8,22 @@ from typing import Annotated
 
 import typer
 
-from eth_pipeline.cli import configuration, exchange, inspect, keys, kill_switch, registry, serving, signals, vintages
+from eth_pipeline.cli import (
+    alerts,
+    board,
+    configuration,
+    deadman,
+    exchange,
+    inspect,
+    keys,
+    kill_switch,
+    prepare,
+    registry,
+    serving,
+    shadow,
+    signals,
+    vintages,
+)
 from eth_pipeline.cli.console import refuse_on_error
 
 app = typer.Typer(
@@ -32,7 +47,12 @@ app.add_typer(registry.bundle_app, name="bundle")
 app.command("rollback")(registry.rollback)
 app.command("alias")(registry.alias)
 app.command("serve-model")(serving.serve_model)
+app.command("prepare")(prepare.prepare)
 app.command("health")(inspect.health)
+app.command("deadman")(deadman.deadman)
+app.add_typer(alerts.app, name="alerts")
+app.command("shadow-report")(shadow.shadow_report)
+app.command("board")(board.board)
 app.command("manifest")(inspect.manifest)
 
 _HOME = Path(".eth_pipeline")

@@ -16,16 +16,25 @@ AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 
 def health(
     verbose: Annotated[bool, typer.Option("--verbose", help="Show passing checks too.")] = False,
+    before_start: Annotated[
+        bool, typer.Option("--before-start", help="For a service manager: what a running daemon cures is a warning.")
+    ] = False,
     as_json: AsJson = False,
 ) -> None:
-    """Check dependencies, settings, lake, streams, bundle, forecast and the newest signal; exit 1 when unhealthy."""
+    """Check dependencies, settings, lake, streams, bundle, forecast, registry and alerts; exit 1 when unhealthy."""
     with refuse_on_error():
         from eth_pipeline.defs.resources import Pipeline
         from eth_pipeline.operations.health import examine
 
         pipeline = Pipeline()
         moment = pipeline.moment()
-        report = examine(load_settings(), now=moment.now, exchange_reachable=moment.reachable, exchange=moment.detail)
+        report = examine(
+            load_settings(),
+            now=moment.now,
+            exchange_reachable=moment.reachable,
+            exchange=moment.detail,
+            occasion="start" if before_start else "running",
+        )
     if as_json:
         print_json(report.as_dict())
     else:

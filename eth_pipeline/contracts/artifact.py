@@ -8,6 +8,7 @@ signing, verifying (`registry.bundle`), judging (`registry.gates`).
       runtime_contract.json        RuntimeContract: what the runtime must find
       metrics.json                 out-of-sample figures with intervals
       data.json                    DataVersions: the exact lake versions it was trained on
+      drift.json                   what newest rows are compared with (optional)
       promotion_decision.json      PromotionDecision
       model.sig                    OpenSSF model-signing signature over all of the above
 """
@@ -27,6 +28,7 @@ RUNTIME_CONTRACT = "runtime_contract.json"
 METRICS = "metrics.json"
 DATA_VERSIONS = "data.json"
 DECISION = "promotion_decision.json"
+DRIFT = "drift.json"
 SIGNATURE = "model.sig"
 MODELS = "models"
 

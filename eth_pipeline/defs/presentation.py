@@ -46,8 +46,8 @@ def markdown_table(
     """A Markdown table as metadata, with notes as a list below it.
 
     An asset's page shows up to 1,000 characters in place and more than that behind a click (Dagster 1.13). It gives
-    a table some 500 pixels: sentences belong into `notes`, a column of them becomes one word wide. Without rows it is the
-    word "none".
+    a table some 500 pixels: sentences belong into `notes`, a column of them becomes one word wide. Without rows it
+    is the word "none".
     """
     body = ["| " + " | ".join(_cell(value) for value in row) + " |" for row in rows]
     lines = ["| " + " | ".join(header) + " |", "|" + "---|" * len(header), *body] if body else ["none"]

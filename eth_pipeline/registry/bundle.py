@@ -13,6 +13,7 @@ from pydantic import BaseModel, ValidationError
 from eth_pipeline.contracts.artifact import (
     DATA_VERSIONS,
     DECISION,
+    DRIFT,
     METRICS,
     MODELS,
     RUNTIME_CONTRACT,
@@ -22,6 +23,7 @@ from eth_pipeline.contracts.artifact import (
     RuntimeContract,
 )
 from eth_pipeline.errors import ContractViolation, DecisionRefused
+from eth_pipeline.models.drift import DriftReference
 from eth_pipeline.models.report import EvaluationReport
 from eth_pipeline.registry.atomic import replace_text
 from eth_pipeline.registry.layout import MODEL_FILE, bundle_files
@@ -52,11 +54,13 @@ def write_bundle(
     models: dict[str, bytes],
     report: EvaluationReport,
     data: DataVersions,
+    drift: DriftReference | None = None,
 ) -> str:
     """Write an undecided, unsigned bundle to `folder`, all or nothing, and return its fingerprint.
 
     Args:
         models: ONNX bytes by file name, exactly the files that `contract.models` names.
+        drift: what newest rows are compared with; without it nobody can say whether they still resemble training.
 
     Raises:
         ContractViolation: the parts contradict each other, a figure is not finite, or `folder` holds a bundle
@@ -71,7 +75,8 @@ def write_bundle(
         (unfinished / MODELS).mkdir(parents=True)
         for name, content in models.items():
             (unfinished / MODELS / name).write_bytes(content)
-        for name, part in ((RUNTIME_CONTRACT, contract), (METRICS, report), (DATA_VERSIONS, data)):
+        parts: list[tuple[str, BaseModel]] = [(RUNTIME_CONTRACT, contract), (METRICS, report), (DATA_VERSIONS, data)]
+        for name, part in parts + ([(DRIFT, drift)] if drift is not None else []):
             (unfinished / name).write_text(_json(part, name=name), encoding="utf-8")
         bundle_files(unfinished)
         if folder.exists():

@@ -101,7 +101,12 @@ def write_candidate(
     )
     files = {name: content for each in (primary, *companions.members) for name, content in each.files.items()}
     return write_bundle(
-        folder, contract=contract, models={**files, **companions.files}, report=record.report, data=data
+        folder,
+        contract=contract,
+        models={**files, **companions.files},
+        report=record.report,
+        data=data,
+        drift=primary.drift,
     )
 
 

@@ -8,7 +8,7 @@ import re
 import stat
 from pathlib import Path
 
-from eth_pipeline.contracts.artifact import DATA_VERSIONS, DECISION, METRICS, MODELS, RUNTIME_CONTRACT, SIGNATURE
+from eth_pipeline.contracts.artifact import DATA_VERSIONS, DECISION, DRIFT, METRICS, MODELS, RUNTIME_CONTRACT, SIGNATURE
 from eth_pipeline.errors import BundleRefused, DecisionRefused, HashMismatch, SignatureRefused
 
 CONTENT = (RUNTIME_CONTRACT, METRICS, DATA_VERSIONS)
@@ -84,7 +84,7 @@ def allowed_name(name: str) -> bool:
     """True when a bundle may hold a file of this relative path."""
     if name.startswith(f"{MODELS}/"):
         return MODEL_FILE.fullmatch(name.removeprefix(f"{MODELS}/")) is not None
-    return name in (*CONTENT, DECISION, SIGNATURE)
+    return name in (*CONTENT, DRIFT, DECISION, SIGNATURE)
 
 
 def _check_size(path: Path, *, size_bytes: int) -> None:

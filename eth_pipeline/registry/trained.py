@@ -6,6 +6,7 @@ Belongs here: its record, saving and loading it whole. Does not belong: training
     folder/
       trained.json     TrainedRecord: what it is, on which data, how well
       oof.parquet      out-of-fold forecasts, `walk_forward.OOF_SCHEMA`
+      drift.json       what newest rows are compared with
       *.onnx           files that the record's models name
 """
 
@@ -18,10 +19,12 @@ from pathlib import Path
 import polars as pl
 from pydantic import AwareDatetime, BaseModel, ConfigDict, ValidationError
 
-from eth_pipeline.contracts.artifact import HorizonModel
+from eth_pipeline.contracts.artifact import DRIFT, HorizonModel
 from eth_pipeline.errors import ContractViolation
 from eth_pipeline.models.candidate import Bounds, Candidate
+from eth_pipeline.models.cloud import make_cloud
 from eth_pipeline.models.dataset import TrainingSet
+from eth_pipeline.models.drift import DriftReference, make_drift_reference
 from eth_pipeline.models.report import EvaluationReport
 
 RECORD = "trained.json"
@@ -55,6 +58,7 @@ class TrainedModel:
     record: TrainedRecord
     files: Mapping[str, bytes]
     oof: pl.DataFrame
+    drift: DriftReference | None = None
 
 
 def trained_model(candidate: Candidate, data: TrainingSet, *, versions: Mapping[str, int]) -> TrainedModel:
@@ -94,7 +98,16 @@ def trained_model(candidate: Candidate, data: TrainingSet, *, versions: Mapping[
         models=tuple(models),
         report=candidate.report,
     )
-    return TrainedModel(record, files, candidate.oof)
+    return TrainedModel(record, files, candidate.oof, _drift_reference(data))
+
+
+def _drift_reference(data: TrainingSet) -> DriftReference | None:
+    """What newest rows are compared with; None where the history is too short to know what a week may look like."""
+    try:
+        cloud = make_cloud(data.features)
+        return make_drift_reference(data.features, names=data.feature_names, cloud=cloud)
+    except ContractViolation:
+        return None
 
 
 def save_trained(folder: Path, model: TrainedModel) -> None:
@@ -105,6 +118,8 @@ def save_trained(folder: Path, model: TrainedModel) -> None:
         for name, content in model.files.items():
             (unfinished / name).write_bytes(content)
         model.oof.write_parquet(unfinished / OOF)
+        if model.drift is not None:
+            (unfinished / DRIFT).write_text(model.drift.model_dump_json() + "\n", encoding="utf-8")
         (unfinished / RECORD).write_text(model.record.model_dump_json(indent=2) + "\n", encoding="utf-8")
         if folder.exists():
             shutil.rmtree(folder)
@@ -123,7 +138,9 @@ def load_trained(folder: Path) -> TrainedModel:
     try:
         record = TrainedRecord.model_validate_json((folder / RECORD).read_bytes())
         files = {model.file: (folder / Path(model.file).name).read_bytes() for model in record.models}
-        return TrainedModel(record, files, pl.read_parquet(folder / OOF))
+        stored = folder / DRIFT
+        drift = DriftReference.model_validate_json(stored.read_bytes()) if stored.exists() else None
+        return TrainedModel(record, files, pl.read_parquet(folder / OOF), drift)
     except (OSError, ValidationError, pl.exceptions.PolarsError) as error:
         raise ContractViolation(
             f"{folder} holds no trained model that this code reads: {error}. Train it again."

@@ -13,6 +13,7 @@ from eth_pipeline.defs.presentation import OWNERS, markdown_table
 from eth_pipeline.defs.resources import Pipeline
 from eth_pipeline.features.build import features_contract
 from eth_pipeline.labels.direction import labels_contract
+from eth_pipeline.operations.log_rotation import rotate_logs
 from eth_pipeline.settings import Settings
 from eth_pipeline.trading.ledger import ACCOUNT_EVENTS
 from eth_pipeline.trading.rebuild import REBUILT_EVENTS, REBUILT_SIGNALS
@@ -24,8 +25,8 @@ GROUP = "operations"
 @dg.asset(
     group_name=GROUP,
     description=(
-        "Small files of every lake table merged into large ones, and files that no version within the retention needs "
-        "removed. Versions that a bundle was trained on stay readable for that long."
+        "Small files of every lake table merged into large ones, files that no version within the retention needs "
+        "removed, and old logs compressed. Versions that a bundle was trained on stay readable for that long."
     ),
     kinds={"deltalake"},
     owners=OWNERS,
@@ -34,6 +35,7 @@ GROUP = "operations"
 def lake_maintenance(pipeline: Pipeline) -> dg.MaterializeResult:
     """Compact and vacuum every table."""
     settings, lake = pipeline.settings(), pipeline.lake()
+    rotated = rotate_logs(settings.home / "logs", now=pipeline.moment().now)
     done = [lake.maintain(table, retention_hours=settings.lake_retention_hours) for table in lake_tables(settings)]
     rows = [(m.table, m.files_before, m.files_after, m.files_removed, m.bytes / 1e6) for m in done if m is not None]
     return dg.MaterializeResult(
@@ -41,6 +43,7 @@ def lake_maintenance(pipeline: Pipeline) -> dg.MaterializeResult:
             "tables": markdown_table(("table", "files before", "files after", "removed", "MB"), rows),
             "megabytes": sum(row[4] for row in rows),
             "files": sum(row[2] for row in rows),
+            "logs_rotated": len(rotated.compressed) + len(rotated.removed) + len(rotated.cut),
         }
     )
 

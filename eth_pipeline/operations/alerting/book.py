@@ -19,6 +19,7 @@ from pathlib import Path
 
 from eth_pipeline.contracts.clock import iso
 from eth_pipeline.operations.alerting.kinds import Condition, Happening, Message, Severity
+from eth_pipeline.settings import Settings
 
 FILE = "alerts.sqlite"
 _SCHEMA = """
@@ -178,3 +179,22 @@ class AlertBook:
             self._connection.execute("ROLLBACK")
             raise
         self._connection.execute("COMMIT")
+
+
+@contextmanager
+def open_book(settings: Settings, *, targets: int, hold_off: timedelta | None = None) -> Iterator[AlertBook]:
+    """The book of a home, closed on the way out.
+
+    Args:
+        settings: of the home.
+        targets: as `AlertBook`.
+        hold_off: None takes it from the settings.
+    """
+    limits = settings.alerts
+    patience = timedelta(minutes=limits.hold_off_minutes) if hold_off is None else hold_off
+    calm = timedelta(minutes=limits.calm_minutes)
+    book = AlertBook(settings.home, targets=targets, hold_off=patience, calm=calm)
+    try:
+        yield book
+    finally:
+        book.close()

@@ -14,7 +14,8 @@ from eth_pipeline.errors import SettingsInvalid
 from eth_pipeline.operations.alerting.book import AlertBook
 from eth_pipeline.operations.alerting.kinds import Message
 
-_SEND_SECONDS = 15
+_SEND_SECONDS = 10
+_MOST_AT_ONCE = 50
 
 
 def read_targets(path: Path | None) -> tuple[str, ...]:
@@ -43,8 +44,19 @@ def read_targets(path: Path | None) -> tuple[str, ...]:
     return tuple(targets)
 
 
+def usable_targets(path: Path | None) -> tuple[tuple[str, ...], str | None]:
+    """As `read_targets`, but no targets and the reason where the file cannot be used: watching must go on."""
+    try:
+        return read_targets(path), None
+    except (SettingsInvalid, OSError) as error:
+        return (), str(error)
+
+
 def deliver(book: AlertBook, targets: tuple[str, ...], *, now: datetime, sender: str) -> tuple[int, int]:
-    """Try every message that is due once; returns how many were delivered and how many were not.
+    """Try messages that are due, oldest first; returns how many were delivered and how many were not.
+
+    A target that fails is left alone for the rest of the round: a round of a sensor has a minute, and every message
+    to a target that does not answer costs ten seconds of it.
 
     Args:
         book: the queue.
@@ -56,8 +68,11 @@ def deliver(book: AlertBook, targets: tuple[str, ...], *, now: datetime, sender:
 
     logging.getLogger("apprise").setLevel(logging.CRITICAL)  # its warnings print the URL, with its token
     done = failed = 0
+    down: set[int] = set()
     for message in book.waiting(now=now):
-        if not book.claim(message, now=now):
+        if done >= _MOST_AT_ONCE:
+            break
+        if message.target in down or not book.claim(message, now=now):
             continue
         notifier = apprise.Apprise()
         notifier.add(targets[message.target])
@@ -68,8 +83,25 @@ def deliver(book: AlertBook, targets: tuple[str, ...], *, now: datetime, sender:
             book.refused(
                 message, problem=f"target {message.target + 1} did not take it at attempt {message.attempts + 1}"
             )
+            down.add(message.target)
             failed += 1
     return done, failed
+
+
+def send_directly(targets: tuple[str, ...], message: Message, *, sender: str) -> tuple[bool, ...]:
+    """Send one message to every target at once, without a queue; for each whether it took it.
+
+    For a test of the targets, and for the day on which the book itself cannot be written.
+    """
+    import apprise
+
+    logging.getLogger("apprise").setLevel(logging.CRITICAL)
+    taken = []
+    for target in targets:
+        notifier = apprise.Apprise()
+        notifier.add(target)
+        taken.append(_send(notifier, message, sender=sender))
+    return tuple(taken)
 
 
 def _send(notifier: object, message: Message, *, sender: str) -> bool:

@@ -1,0 +1,85 @@
+"""Templates of the package and the way figures are written in them.
+
+Belongs here: the environment, filters. Does not belong: which figures (`pages`), their look (static/board.css).
+Everything is escaped; a name that a template mistypes is an error and not a blank.
+"""
+
+import hashlib
+from collections.abc import Mapping
+from datetime import datetime
+from pathlib import Path
+
+from jinja2 import Environment, PackageLoader, StrictUndefined
+from starlette.responses import HTMLResponse
+
+from eth_pipeline.board.standing import duration
+from eth_pipeline.contracts.clock import iso
+
+STATIC_FOLDER = Path(__file__).parent / "static"
+NOTHING = "–"
+
+
+def page(
+    name: str, values: Mapping[str, object], *, status_code: int = 200, headers: Mapping[str, str] | None = None
+) -> HTMLResponse:
+    """A template, filled with `values`, as an answer."""
+    return HTMLResponse(_ENVIRONMENT.get_template(name).render(values), status_code, dict(headers or {}))
+
+
+def figure(value: object) -> str:
+    """Any fact of a record for people: numbers to six digits, instants in UTC, the rest as it is."""
+    if value is None or value == "":
+        return NOTHING
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, float):
+        return f"{value:,.6g}"
+    if isinstance(value, datetime):
+        return moment(value)
+    if isinstance(value, Mapping):
+        return ", ".join(f"{name} {figure(item)}" for name, item in value.items()) or NOTHING
+    if isinstance(value, list | tuple):
+        return ", ".join(figure(item) for item in value) or NOTHING
+    return str(value)
+
+
+def moment(instant: datetime | None) -> str:
+    """`2025-06-29 12:00 UTC`."""
+    return NOTHING if instant is None else f"{instant:%Y-%m-%d %H:%M} UTC"
+
+
+def share(value: float | None, *, digits: int = 1) -> str:
+    """`12.3 %`."""
+    return NOTHING if value is None else f"{value * 100:.{digits}f} %".replace("-", "−")
+
+
+def number(value: float | None, *, digits: int = 2) -> str:
+    """`10,234.50`."""
+    return NOTHING if value is None else f"{value:,.{digits}f}".replace("-", "−")
+
+
+def signed(value: float | None, *, digits: int = 1) -> str:
+    """`+12.3`, `−4.0`."""
+    return NOTHING if value is None else f"{value:+,.{digits}f}".replace("-", "−")
+
+
+def _digest_of_static() -> str:
+    """Changes with the files, so that a browser never pairs a new page with an old style sheet."""
+    content = b"".join(path.read_bytes() for path in sorted(STATIC_FOLDER.iterdir()))
+    return hashlib.sha256(content).hexdigest()[:12]
+
+
+def _environment() -> Environment:
+    made = Environment(
+        loader=PackageLoader("eth_pipeline.board"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    made.filters |= {name.__name__: name for name in (duration, figure, iso, moment, number, share, signed)}
+    made.globals["static_version"] = _digest_of_static()
+    return made
+
+
+_ENVIRONMENT = _environment()

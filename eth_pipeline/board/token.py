@@ -1,0 +1,61 @@
+"""The board's token: where it comes from, and where the board may listen without one.
+
+Belongs here: the two refusals at the start. Does not belong: requests (`door`).
+"""
+
+import ipaddress
+import stat
+
+from eth_pipeline.errors import SettingsInvalid
+from eth_pipeline.settings import BoardSettings
+
+MIN_TOKEN_CHARACTERS = 32
+_LOOPBACK_NAMES = ("localhost",)
+
+
+def read_token(settings: BoardSettings) -> str | None:
+    """The token in `token_file`; None where no file is named. It is never shown.
+
+    Raises:
+        SettingsInvalid: the file is missing, others can read it, or it holds no token.
+    """
+    path = settings.token_file
+    if path is None:
+        return None
+    path = path.expanduser()
+    try:
+        if path.stat().st_mode & (stat.S_IRWXG | stat.S_IRWXO):
+            raise SettingsInvalid(f"{path} holds the board's token and others can reach it. Run: chmod 600 {path}")
+        token = path.read_text(encoding="utf-8").strip()
+    except (OSError, UnicodeDecodeError) as error:
+        raise SettingsInvalid(
+            f"`board.token_file` names {path}, which cannot be read: {type(error).__name__}. Write the token there, "
+            "readable for this user alone."
+        ) from error
+    if len(token) < MIN_TOKEN_CHARACTERS or not token.isascii() or any(character.isspace() for character in token):
+        raise SettingsInvalid(
+            f"{path} holds no token: at least {MIN_TOKEN_CHARACTERS} ASCII characters without blanks. Make one with "
+            "`openssl rand -hex 32`."
+        )
+    return token
+
+
+def require_safe(host: str, *, token: str | None) -> None:
+    """Refuse to listen beyond this machine without a token.
+
+    Raises:
+        SettingsInvalid: `host` is no loopback address and there is no token.
+    """
+    if token is None and not is_loopback(host):
+        raise SettingsInvalid(
+            f"{host} is reachable from other machines and the board has no token. Name a file that holds one with "
+            "`board.token_file` (ETH_PIPELINE_BOARD__TOKEN_FILE), or listen on 127.0.0.1."
+        )
+
+
+def is_loopback(host: str) -> bool:
+    """True for addresses and names that only this machine can reach; an unknown name is none of them."""
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host in _LOOPBACK_NAMES

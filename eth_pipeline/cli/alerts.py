@@ -1,0 +1,117 @@
+"""`eth-pipeline alerts`: what is wrong now, what was told, and whether anybody hears it.
+
+Belongs here: arguments and output. Does not belong: rules, the book, delivery (`operations.alerting`).
+"""
+
+import platform
+from contextlib import AbstractContextManager
+from typing import Annotated
+
+import typer
+from rich.table import Table
+
+from eth_pipeline.cli.console import err, out, print_json, refuse_on_error
+from eth_pipeline.contracts.clock import SystemClock, iso
+from eth_pipeline.errors import NeedsHuman, SettingsInvalid
+from eth_pipeline.operations.alerting.book import AlertBook, open_book
+from eth_pipeline.operations.alerting.delivery import read_targets, send_directly
+from eth_pipeline.operations.alerting.kinds import Message
+from eth_pipeline.settings import Settings, load_settings
+
+app = typer.Typer(help="What is wrong, what was told, who is told.", no_args_is_help=True)
+AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+
+
+@app.command("list")
+def list_alerts(as_json: AsJson = False) -> None:
+    """Show what is wrong now and was told; exit 1 when something is."""
+    with refuse_on_error():
+        with _book(load_settings()) as book:
+            raised, undelivered = book.raised(), book.undelivered()
+        if as_json:
+            rows = [
+                {"kind": str(c.kind), "subject": c.subject, "severity": c.severity, "since": iso(at), "text": c.text}
+                for c, at in raised
+            ]
+            print_json({"raised": rows, "undelivered": undelivered})
+        else:
+            table = Table(title="Alerts", title_justify="left")
+            for name in ("since", "kind", "subject", "text"):
+                table.add_column(name, overflow="fold")
+            for condition, at in raised:
+                table.add_row(iso(at), str(condition.kind), condition.subject, condition.text)
+            out.print(table if raised else "[green]nothing is wrong[/]")
+            if undelivered:
+                out.print(f"[yellow]{undelivered} messages wait for delivery[/]")
+    raise typer.Exit(1 if raised else 0)
+
+
+@app.command("history")
+def history(
+    count: Annotated[int, typer.Option("-n", min=1, help="How many messages.")] = 20, as_json: AsJson = False
+) -> None:
+    """Show the newest messages, newest first."""
+    with refuse_on_error():
+        with _book(load_settings()) as book:
+            messages = book.history(newest=count)
+        if as_json:
+            print_json([{"at": iso(at), "title": t, "text": b, "delivered": d} for at, t, b, d in messages])
+            return
+        table = Table(title="Messages", title_justify="left")
+        for name in ("at", "title", "text", "delivered"):
+            table.add_column(name, overflow="fold")
+        for at, title, body, done in messages:
+            table.add_row(iso(at), title, body, "yes" if done else "[yellow]waits[/]")
+        out.print(table)
+
+
+@app.command("check")
+def check() -> None:
+    """Look once as the sensor does, without Dagster, and deliver what waits; exit 1 when something is wrong.
+
+    Failed runs and failed asset checks are known to Dagster only and are not looked at here.
+    """
+    with refuse_on_error():
+        from eth_pipeline.operations.alerting.watch import home_questions, watch
+
+        settings, now = load_settings(), SystemClock().now()
+        told = watch(settings, home_questions(settings, now=now), now=now)
+        with open_book(settings, targets=0) as book:
+            raised = book.raised()
+        for condition, _ in raised:
+            out.print(f"{condition.kind} {condition.subject}: {condition.text}", soft_wrap=True, markup=False)
+        out.print(f"{told.delivered} messages delivered, {told.refused} not taken, {told.waiting} wait.")
+    if told.problem is not None:
+        err.print(told.problem, soft_wrap=True, highlight=False, markup=False)
+    raise typer.Exit(1 if raised or told.problem is not None else 0)
+
+
+@app.command("test")
+def test() -> None:
+    """Send one message to every target now, past the queue; exit 1 when one did not take it."""
+    with refuse_on_error():
+        settings = load_settings()
+        targets = _targets(settings)
+        text = f"Test of the alerts of {settings.symbol} {settings.phase} in {settings.home}. Nothing is wrong."
+        message = Message(0, "test", text, "info", target=0, attempts=0)
+        taken = send_directly(targets, message, sender=platform.node())
+    for number, took in enumerate(taken, start=1):
+        out.print(f"target {number}: " + ("[green]taken[/]" if took else "[red]NOT taken[/]"))
+    raise typer.Exit(0 if all(taken) else 1)
+
+
+def _book(settings: Settings) -> AbstractContextManager[AlertBook]:
+    """The book to look into; a home is not made by looking at it."""
+    if not settings.home.is_dir():
+        raise NeedsHuman(f"There is no home in {settings.home}. Name the right one in ETH_PIPELINE_HOME.")
+    return open_book(settings, targets=0)
+
+
+def _targets(settings: Settings) -> tuple[str, ...]:
+    found = read_targets(settings.alerts.targets_file)
+    if not found:
+        raise SettingsInvalid(
+            "Nobody is told: alerts.targets_file is empty or not set. Write one Apprise URL per line into a file of "
+            "mode 600 and name it in ETH_PIPELINE_ALERTS__TARGETS_FILE."
+        )
+    return found
