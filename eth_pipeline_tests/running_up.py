@@ -30,6 +30,7 @@ class Up:
     printed: str
     port: int
     mlflow_port: int
+    board_port: int
 
     @property
     def sandbox_url(self) -> str | None:
@@ -58,10 +59,10 @@ class Up:
 @contextmanager
 def running_up(home: Path, *, environment: Mapping[str, str] | None = None) -> Iterator[Up]:
     """`eth-pipeline up --home home` on free ports, from healthy until the block ends."""
-    port, mlflow_port = free_port(), free_port()
+    port, mlflow_port, board_port = free_port(), free_port(), free_port()
     command = [sys.executable, "-m", "eth_pipeline", "up", "--home", str(home)]
     process = subprocess.Popen(
-        [*command, "--port", str(port), "--mlflow-port", str(mlflow_port)],
+        [*command, "--port", str(port), "--mlflow-port", str(mlflow_port), "--board-port", str(board_port)],
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
@@ -75,7 +76,7 @@ def running_up(home: Path, *, environment: Mapping[str, str] | None = None) -> I
             if line.startswith("Ctrl-C"):
                 break
         assert "Healthy after" in printed, printed
-        yield Up(process, printed, port, mlflow_port)
+        yield Up(process, printed, port, mlflow_port, board_port)
     finally:
         if process.poll() is None:
             process.terminate()

@@ -43,17 +43,17 @@ def guarded(tmp_path: Path, **board: object) -> Settings:
     return sample_settings(tmp_path / "home", board=section)
 
 
-@pytest.fixture
-def server(tmp_path: Path) -> Iterator[BoardServer]:
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[BoardServer]:
     """A board that asks for `TOKEN`."""
-    with board_of(guarded(tmp_path)) as running:
+    with board_of(guarded(tmp_path_factory.mktemp("guarded"))) as running:
         yield running
 
 
-@pytest.fixture
-def open_server(tmp_path: Path) -> Iterator[BoardServer]:
+@pytest.fixture(scope="module")
+def open_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[BoardServer]:
     """A board without a token, on loopback."""
-    with board_of(sample_settings(tmp_path / "home")) as running:
+    with board_of(sample_settings(tmp_path_factory.mktemp("open") / "home")) as running:
         yield running
 
 

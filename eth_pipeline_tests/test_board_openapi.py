@@ -70,7 +70,7 @@ def test_the_document_has_every_route_and_nothing_but_get(document: dict[str, An
     assert document["security"] == [{"token": []}]
 
 
-@settings(max_examples=120, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(data=st.data())
 def test_whatever_is_sent_the_answer_is_a_documented_one(
     server: BoardServer, document: dict[str, Any], data: st.DataObject

@@ -54,6 +54,7 @@ def test_everything_is_healthy_and_nothing_is_left_after_a_stop_signal(tmp_path:
         exchange_time = httpx2.get(f"{up.sandbox_url}/fapi/v1/time").json()["serverTime"]
         assert exchange_time >= to_milliseconds(three_hours_later)
         assert httpx2.get(f"http://127.0.0.1:{up.mlflow_port}/health").is_success
+        assert "ETHUSDT" in httpx2.get(f"http://127.0.0.1:{up.board_port}/", timeout=30).text
         state = up.ask(STATE)
         assets = {node["assetKey"]["path"][-1]: node["groupName"] for node in state["assetNodes"]}
         assert set(assets.values()) == {"data", "model", "decision", "operations"}
@@ -73,7 +74,7 @@ def test_everything_is_healthy_and_nothing_is_left_after_a_stop_signal(tmp_path:
         }
         family = up.family()
         assert up.stop(signal.SIGTERM) == 0
-        assert_gone(family, up.port, up.mlflow_port, int(up.sandbox_url.rsplit(":", 1)[1]))
+        assert_gone(family, up.port, up.mlflow_port, up.board_port, int(up.sandbox_url.rsplit(":", 1)[1]))
 
 
 def test_a_home_that_is_no_demo_starts_without_exchange_and_without_a_mlflow_of_its_own(tmp_path: Path) -> None:

@@ -158,6 +158,7 @@ def test_what_keeps_hours_coming_is_on_and_what_costs_hours_is_off() -> None:
     assert schedules["hourly_schedule"].cron_schedule == "0 * * * *"
     assert all(schedule.execution_timezone == "UTC" for schedule in schedules.values())
     assert {sensor.name: sensor.default_status for sensor in REPOSITORY.sensor_defs} == {
+        "alert_sensor": dg.DefaultSensorStatus.RUNNING,
         "failed_hour_sensor": dg.DefaultSensorStatus.RUNNING,
         "production_alias_sensor": dg.DefaultSensorStatus.RUNNING,
     }

@@ -12,7 +12,7 @@ import pytest
 from eth_pipeline.contracts.artifact import PromotionDecision
 from eth_pipeline.exchange.ingest import ingest_stream
 from eth_pipeline.exchange.transport import Transport
-from eth_pipeline.features.build import build_features, feature_names
+from eth_pipeline.features.build import available_feature_names, build_features
 from eth_pipeline.features.sources import load_sources
 from eth_pipeline.labels.direction import build_labels
 from eth_pipeline.lake import Lake
@@ -56,10 +56,11 @@ def evaluate_lake(lake: Lake, settings: Settings) -> EvaluationReport:
         horizons_hours=settings.training.horizons_hours,
         round_trip_cost_bps=settings.training.round_trip_cost_bps,
     )
+    features = build_features(sources, base_interval="1h", **names)
     training_set = make_training_set(
-        build_features(sources, base_interval="1h", **names),
+        features,
         labels,
-        feature_names=feature_names(**names),
+        feature_names=available_feature_names(features, **names, min_coverage=settings.training.min_feature_coverage),
         horizons_hours=settings.training.horizons_hours,
     )
     return train_candidate(training_set, Boosting(), settings=settings.training, tries=1).report

@@ -49,12 +49,12 @@ def page(chromium: str, up: Up, tmp_path: Path) -> Iterator[Page]:
 
 
 def test_the_asset_graph_shows_the_planes_and_their_assets(page: Page) -> None:
-    page.set_viewport_size({"width": 2400, "height": 3200})  # assets outside the window are not drawn
+    page.set_viewport_size({"width": 4200, "height": 5200})
     page.goto("/asset-groups")
-    for plane in ("data", "model", "decision"):
+    for plane in ("data", "model", "decision", "operations"):
         expect(page.get_by_text(plane, exact=True).first).to_be_visible()
-    page.keyboard.press("Alt+e")  # expands every group
-    for asset in ("klines", "open_interest", "features", "lightgbm_model", "gate_verdict", "hourly_signal"):
+    page.keyboard.press("Alt+e")  # expands every group; assets outside the window are not drawn
+    for asset in ("klines", "candidate_bundle", "gate_verdict", "hourly_signal"):
         expect(page.get_by_text(asset, exact=True).first).to_be_visible()
 
 

@@ -3,6 +3,7 @@
 Belongs here: wiring. Does not belong: any route, any socket (`server`).
 """
 
+from functools import cache, partial
 from typing import Any
 
 from fastapi import FastAPI
@@ -56,8 +57,7 @@ def make_application(
     app.add_exception_handler(RequestValidationError, _on_wrong_parameter)
     app.add_exception_handler(PartUnreadable, _on_unreadable)
     app.add_exception_handler(Exception, _on_bug)
-    documentation = _documentation(app, asks=sessions.asks)
-    app.openapi = lambda: documentation  # type: ignore[method-assign]  # FastAPI's own way to replace it
+    app.openapi = cache(partial(_documentation, app, asks=sessions.asks))  # type: ignore[method-assign]  # FastAPI's own way to replace it
     return Answers(Door(app, sessions=sessions, hosts=hosts), secrets=secrets_of(source.settings, token=token))
 
 

@@ -80,13 +80,14 @@ def up_command(
     home: Annotated[Path | None, typer.Option(help="Home to serve; a demo home brings its exchange along.")] = None,
     port: Annotated[int, typer.Option(help="Port of the Dagster UI, on loopback.")] = 3000,
     mlflow_port: Annotated[int, typer.Option(help="Port of MLflow, on loopback.")] = 5000,
+    board_port: Annotated[int, typer.Option(help="Port of the board, on loopback.")] = 5003,
     check: Annotated[bool, typer.Option("--check", help="Stop again as soon as everything is healthy.")] = False,
 ) -> None:
-    """Start UI, daemon, MLflow (and a demo home's exchange), wait until healthy, stop on Ctrl-C."""
+    """Start UI, daemon, MLflow, board (and a demo home's exchange), wait until healthy, stop on Ctrl-C."""
     with refuse_on_error():
         from eth_pipeline.cli.up import run_up
 
-        run_up(home=home, port=port, mlflow_port=mlflow_port, stop_when_healthy=check)
+        run_up(home=home, port=port, mlflow_port=mlflow_port, board_port=board_port, stop_when_healthy=check)
 
 
 @sandbox_app.command("serve")

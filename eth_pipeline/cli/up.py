@@ -26,7 +26,9 @@ from eth_pipeline.contracts.clock import SystemClock, iso
 from eth_pipeline.contracts.signal import SIGNALS
 from eth_pipeline.contracts.tables import KLINES
 from eth_pipeline.defs.instance import open_instance
+from eth_pipeline.defs.resources import exchange_state
 from eth_pipeline.errors import NeedsHuman
+from eth_pipeline.exchange.transport import Transport
 from eth_pipeline.lake import Lake
 from eth_pipeline.settings import Settings, load_settings
 
@@ -50,7 +52,7 @@ _STATE_QUERY = """{
 }"""
 
 
-def run_up(*, home: Path | None, port: int, mlflow_port: int, stop_when_healthy: bool) -> None:
+def run_up(*, home: Path | None, port: int, mlflow_port: int, board_port: int, stop_when_healthy: bool) -> None:
     """Start, wait until healthy, print the addresses, stay until Ctrl-C or SIGTERM (not with `stop_when_healthy`).
 
     Raises:
@@ -62,6 +64,7 @@ def run_up(*, home: Path | None, port: int, mlflow_port: int, stop_when_healthy:
     require_free(port, purpose="the Dagster UI", option="--port")
     if _owns_mlflow(settings):
         require_free(mlflow_port, purpose="MLflow", option="--mlflow-port")
+    require_free(board_port, purpose="the board", option="--board-port")
     for number in (signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, _interrupt)
     started = time.monotonic()
@@ -72,9 +75,11 @@ def run_up(*, home: Path | None, port: int, mlflow_port: int, stop_when_healthy:
         if _owns_mlflow(settings):
             _start_mlflow(group, settings, mlflow_port)
         _start_dagster(group, settings, port=port, mlflow_port=mlflow_port)
+        _start_board(group, board_port)
         mlflow = f"http://{LOOPBACK}:{mlflow_port}{_MLFLOW_PAGE}" if _owns_mlflow(settings) else "as configured"
         out.print(f"Dagster UI   http://{LOOPBACK}:{port}")
         out.print(f"MLflow       {mlflow}", soft_wrap=True)
+        out.print(f"Board        http://{LOOPBACK}:{board_port}")
         out.print(f"Logs         {settings.home / 'logs'}", soft_wrap=True)
         out.print(f"Healthy after {time.monotonic() - started:.0f} s.")
         if not stop_when_healthy:
@@ -99,8 +104,15 @@ def _start_sandbox(group: ProcessGroup, plan: MarketPlan, settings: Settings) ->
     os.environ.update(plan.environment(home=settings.home, url=url))
     start = _resumed(plan, settings)
     httpx2.post(f"{url}/sandbox/clock", json={"now": iso(start)}, timeout=10.0).raise_for_status()
+    with Transport(load_settings().exchange, state_path=exchange_state(settings)) as transport:
+        transport.server_time()  # the board and the inference service take the exchange's time from what was seen last
     out.print(f"Exchange     {url} (embedded, virtual clock from {start:%Y-%m-%d %H:%M} UTC)", soft_wrap=True)
     return load_settings()
+
+
+def _start_board(group: ProcessGroup, port: int) -> None:
+    group.start("board", [sys.executable, "-m", "eth_pipeline", "board", "--port", str(port)])
+    group.wait_until("board", lambda: accepts(port), timeout_seconds=_START_SECONDS)  # a fresh home has no signal yet
 
 
 def _resumed(plan: MarketPlan, settings: Settings) -> datetime:
