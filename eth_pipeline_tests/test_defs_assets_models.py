@@ -42,12 +42,13 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SmallHome]:
                 result = built.materialize(asset, instance=instance)
                 assert result.success, asset
             assert built.materialize("candidate_bundle", instance=instance).success
+            newest_candidate(instance).rename(built.folder / "whole")  # a test here makes another candidate
         yield built
 
 
-def bundle_of(home: SmallHome, instance: dg.DagsterInstance) -> VerifiedBundle:
-    """The candidate as if somebody had promoted it, its stack on."""
-    folder = newest_candidate(instance)
+def bundle_of(home: SmallHome) -> VerifiedBundle:
+    """The candidate of every model as if somebody had promoted it, its stack on."""
+    folder = home.folder / "whole"
     contract = RuntimeContract.model_validate_json((folder / RUNTIME_CONTRACT).read_bytes())
     decision = PromotionDecision(
         decision_id="test",
@@ -67,8 +68,7 @@ def bundle_of(home: SmallHome, instance: dg.DagsterInstance) -> VerifiedBundle:
 
 @pytest.mark.slow
 def test_one_bundle_holds_every_algorithm_the_stack_quantiles_and_states(home: SmallHome) -> None:
-    with home.entered() as instance:
-        contract = bundle_of(home, instance).contract
+    contract = bundle_of(home).contract
     assert contract.primary_algorithm == "lightgbm"
     assert {model.algorithm for model in contract.models} == {"lightgbm", "cross_asset", "lstm"}
     assert contract.window_hours == 48
@@ -82,8 +82,9 @@ def test_one_bundle_holds_every_algorithm_the_stack_quantiles_and_states(home: S
 
 @pytest.mark.slow
 def test_the_bundle_answers_the_newest_hour_and_its_rows_come_back_as_the_same_forecast(home: SmallHome) -> None:
-    with home.entered() as instance:
-        bundle, settings = bundle_of(home, instance), load_settings()
+    bundle = bundle_of(home)
+    with home.entered():
+        settings = load_settings()
         hour = floor_hour(home.sandbox.clock.now())
         table = features_contract(symbol=settings.symbol, cross_symbols=settings.cross_symbols)
         since = pl.col("decision_time") > hour - timedelta(hours=bundle.contract.window_hours)
@@ -117,14 +118,15 @@ def test_every_try_leaves_its_series_and_the_next_one_is_discounted_by_them(home
         assert set(tried["algorithm"]) == {"lightgbm", "cross_asset", "lstm"}
         assert home.materialize("lightgbm_model", instance=instance).success
         again = Lake(str(home.folder / "lake")).read(TRIED_PNL)
-        assert again["try_id"].n_unique() == tried["try_id"].n_unique() == 3, "the same choice again is no new try"
+        tries = tried["try_id"].n_unique()
+        assert again["try_id"].n_unique() == tries >= 3, "the same choice again is no new try"
         event = instance.get_latest_materialization_event(dg.AssetKey("lightgbm_model"))
         assert event is not None
         assert event.asset_materialization is not None
         folder = Path(str(event.asset_materialization.metadata["folder"].value))
     figures = json.loads((folder / "trained.json").read_text())["report"]
-    assert figures["tries"] == 3
-    assert figures["horizons"][0]["pnl"]["tries_compared"] == 3
+    assert figures["tries"] == tries
+    assert figures["horizons"][0]["pnl"]["tries_compared"] == tries
 
 
 @pytest.mark.slow

@@ -7,8 +7,7 @@ import pytest
 from eth_pipeline.errors import ParityFailed
 from eth_pipeline.models.boosting import Boosting, FittedBoosting
 from eth_pipeline.models.dataset import Floats, Matrix, TrainingSet
-from eth_pipeline.models.forecaster import OnnxModel
-from eth_pipeline.models.forecaster import Probes
+from eth_pipeline.models.forecaster import OnnxModel, Probes
 from eth_pipeline.models.parity import TOLERANCE, check_parity, probe_rows
 from eth_pipeline_tests.planted_history import QUICK, planted_history
 
