@@ -8,8 +8,6 @@ Belongs here: their record, saving and loading it whole. Does not belong: traini
       *.onnx          files that the record's models name
 """
 
-import shutil
-import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,6 +19,7 @@ from eth_pipeline.errors import ContractViolation
 from eth_pipeline.models.dataset import TrainingSet
 from eth_pipeline.models.quantile import TrainedQuantiles
 from eth_pipeline.models.regime import TrainedRegime
+from eth_pipeline.registry.atomic import replaced_folder
 
 RECORD = "sizing.json"
 _REGIME_FILE = "regime.onnx"
@@ -68,17 +67,10 @@ def regime_parts(trained: TrainedRegime, data: TrainingSet, *, training_digest: 
 
 def save_sizing(folder: Path, parts: SizingParts) -> None:
     """Write `parts` to `folder`, all or nothing; a folder that is there is replaced."""
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    unfinished = Path(tempfile.mkdtemp(dir=folder.parent, prefix=f".{folder.name}."))
-    try:
+    with replaced_folder(folder) as unfinished:
         for name, content in parts.files.items():
             (unfinished / name).write_bytes(content)
         (unfinished / RECORD).write_text(parts.record.model_dump_json(indent=2) + "\n", encoding="utf-8")
-        shutil.rmtree(folder, ignore_errors=True)
-        unfinished.rename(folder)
-    except BaseException:
-        shutil.rmtree(unfinished, ignore_errors=True)
-        raise
 
 
 def load_sizing(folder: Path) -> SizingParts:

@@ -10,8 +10,6 @@ Belongs here: its record, saving and loading it whole. Does not belong: training
       *.onnx           files that the record's models name
 """
 
-import shutil
-import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -26,6 +24,7 @@ from eth_pipeline.models.cloud import make_cloud
 from eth_pipeline.models.dataset import TrainingSet
 from eth_pipeline.models.drift import DriftReference, make_drift_reference
 from eth_pipeline.models.report import EvaluationReport
+from eth_pipeline.registry.atomic import replaced_folder
 
 RECORD = "trained.json"
 OOF = "oof.parquet"
@@ -112,21 +111,13 @@ def _drift_reference(data: TrainingSet) -> DriftReference | None:
 
 def save_trained(folder: Path, model: TrainedModel) -> None:
     """Write `model` to `folder`, all or nothing; a folder that is there is replaced."""
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    unfinished = Path(tempfile.mkdtemp(dir=folder.parent, prefix=f".{folder.name}."))
-    try:
+    with replaced_folder(folder) as unfinished:
         for name, content in model.files.items():
             (unfinished / name).write_bytes(content)
         model.oof.write_parquet(unfinished / OOF)
         if model.drift is not None:
             (unfinished / DRIFT).write_text(model.drift.model_dump_json() + "\n", encoding="utf-8")
         (unfinished / RECORD).write_text(model.record.model_dump_json(indent=2) + "\n", encoding="utf-8")
-        if folder.exists():
-            shutil.rmtree(folder)
-        unfinished.rename(folder)
-    except BaseException:
-        shutil.rmtree(unfinished, ignore_errors=True)
-        raise
 
 
 def load_trained(folder: Path) -> TrainedModel:

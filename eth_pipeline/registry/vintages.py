@@ -6,8 +6,6 @@ looking back; it is never loaded for a live signal and needs no signature.
     <home>/vintages/lightgbm/2024-05/vintage.json, *.onnx
 """
 
-import shutil
-import tempfile
 from datetime import datetime
 from pathlib import Path
 
@@ -17,6 +15,7 @@ from eth_pipeline.contracts.artifact import HorizonModel
 from eth_pipeline.errors import ContractViolation
 from eth_pipeline.models.candidate import TrainedHorizon
 from eth_pipeline.models.vintage import Vintage
+from eth_pipeline.registry.atomic import replaced_folder
 
 RECORD = "vintage.json"
 
@@ -75,17 +74,10 @@ def save_vintage(
             for model in vintage.models
         ),
     )
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    unfinished = Path(tempfile.mkdtemp(dir=folder.parent, prefix=f".{folder.name}."))
-    try:
+    with replaced_folder(folder) as unfinished:
         for described, model in zip(record.models, vintage.models, strict=True):
             (unfinished / described.file).write_bytes(model.onnx)
         (unfinished / RECORD).write_text(record.model_dump_json(indent=2) + "\n", encoding="utf-8")
-        shutil.rmtree(folder, ignore_errors=True)
-        unfinished.rename(folder)
-    except BaseException:
-        shutil.rmtree(unfinished, ignore_errors=True)
-        raise
     return record
 
 

@@ -11,8 +11,6 @@ is expected at the settlements ahead.
 
 from collections.abc import Mapping
 from datetime import datetime
-from functools import lru_cache
-from statistics import NormalDist
 
 import numpy as np
 
@@ -20,10 +18,9 @@ from eth_pipeline.contracts.signal import Action, ExpectedReturn
 from eth_pipeline.settings import AccountSettings
 from eth_pipeline.signals.forecast import Forecast
 from eth_pipeline.signals.funding import FundingOutlook
-from eth_pipeline.signals.windows import Floats
+from eth_pipeline.signals.quantile_grid import grid
 
 BPS = 1e4
-_POINTS = 200
 
 
 def expected_returns(
@@ -78,7 +75,7 @@ def expected_gross_bps(quantiles: Mapping[float, float], *, probability_up: floa
     """
     levels = tuple(sorted(quantiles))
     values = np.array([quantiles[level] for level in levels])
-    segment, place = _grid(levels)
+    segment, place = grid(levels)
     returns = np.expm1(values[segment] + place * (values[segment + 1] - values[segment]))
     up = returns > 0
     rise = float(returns[up].mean()) if up.any() else 0.0
@@ -90,15 +87,5 @@ def implied_probability_up(quantiles: Mapping[float, float]) -> float:
     """Share of the interpolated quantile function above zero."""
     levels = tuple(sorted(quantiles))
     values = np.array([quantiles[level] for level in levels])
-    segment, place = _grid(levels)
+    segment, place = grid(levels)
     return float((values[segment] + place * (values[segment + 1] - values[segment]) > 0).mean())
-
-
-@lru_cache(maxsize=16)
-def _grid(levels: tuple[float, ...]) -> tuple[np.ndarray[tuple[int], np.dtype[np.intp]], Floats]:
-    """Segment between two levels, and place within it, of each of `_POINTS` equally likely outcomes."""
-    normal = NormalDist()
-    known = np.array([normal.inv_cdf(level) for level in levels])
-    asked = np.array([normal.inv_cdf((n + 0.5) / _POINTS) for n in range(_POINTS)])
-    segment = np.clip(np.searchsorted(known, asked) - 1, 0, len(levels) - 2)
-    return segment, (asked - known[segment]) / (known[segment + 1] - known[segment])

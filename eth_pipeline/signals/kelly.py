@@ -12,15 +12,15 @@ far; a normal forecast is the same whatever levels it is given at.
 """
 
 from collections.abc import Mapping
-from functools import lru_cache
 from statistics import NormalDist
 from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
+from eth_pipeline.signals.quantile_grid import POINTS, grid
+
 _MAX_KELLY_SHARE = 20.0
-_POINTS = 200
 _TOLERANCE = 1e-9
 _NORMAL = NormalDist()
 _Array = npt.NDArray[np.float64]
@@ -46,13 +46,13 @@ def outcomes_of(
     None where the probability needs a direction that the quantiles do not have.
     """
     levels, values = tuple(sorted(quantiles)), np.sort(np.fromiter(quantiles.values(), dtype=float))
-    segment, position = _grid(levels)
+    segment, position = grid(levels)
     returns = values[segment] + position * (values[segment + 1] - values[segment])
     below = _level_of_zero(levels, values)
-    if (below * _POINTS < 1 and probability_up < 1) or ((1 - below) * _POINTS < 1 and probability_up > 0):
+    if (below * POINTS < 1 and probability_up < 1) or ((1 - below) * POINTS < 1 and probability_up > 0):
         return None
-    down = np.clip(below * _POINTS - np.arange(_POINTS), 0.0, 1.0) / _POINTS
-    weight = (1 - probability_up) * down / (below or 1.0) + probability_up * (1 / _POINTS - down) / ((1 - below) or 1.0)
+    down = np.clip(below * POINTS - np.arange(POINTS), 0.0, 1.0) / POINTS
+    weight = (1 - probability_up) * down / (below or 1.0) + probability_up * (1 / POINTS - down) / ((1 - below) or 1.0)
     net = side * np.expm1(returns) - cost_share
     order = slice(None, None, side)
     return Outcomes(net[order], weight[order])
@@ -66,15 +66,6 @@ def _level_of_zero(levels: tuple[float, ...], values: _Array) -> float:
         return 0.0 if values[segment] > 0 else 1.0
     low, high = (_NORMAL.inv_cdf(level) for level in levels[segment : segment + 2])
     return _NORMAL.cdf(low - values[segment] / width * (high - low))
-
-
-@lru_cache(maxsize=16)
-def _grid(levels: tuple[float, ...]) -> tuple[npt.NDArray[np.intp], _Array]:
-    """Segment between two levels and place within it (beyond 0..1 in the tails) of each point, in normal scores."""
-    known = np.array([_NORMAL.inv_cdf(level) for level in levels])
-    asked = np.array([_NORMAL.inv_cdf((n + 0.5) / _POINTS) for n in range(_POINTS)])
-    segment = np.clip(np.searchsorted(known, asked) - 1, 0, len(levels) - 2)
-    return segment, (asked - known[segment]) / (known[segment + 1] - known[segment])
 
 
 def growth_optimal_share(outcomes: Outcomes) -> float:
