@@ -1,29 +1,19 @@
-"""The inference service as a process or a thread: the socket and its life.
+"""The inference service, put together: bundle, door, application, socket.
 
-Belongs here: listening, starting, stopping. Does not belong: routes (`application`), who may ask (`door`).
+Belongs here: the wiring. Does not belong: routes (`application`), who may ask (`door`), sockets (`listening_server`).
 """
 
-import socket
-import threading
-from collections.abc import Callable
-from types import TracebackType
-
-import uvicorn
-
 from eth_pipeline.contracts.clock import Clock
-from eth_pipeline.errors import SettingsInvalid
 from eth_pipeline.serving.application import InferenceApplication
 from eth_pipeline.serving.door import Door, require_safe
+from eth_pipeline.serving.listening_server import LOOPBACK, ListeningServer
 from eth_pipeline.serving.served_bundle import ServedBundle
 from eth_pipeline.settings import Settings
 from eth_pipeline.signals.forecast import Providers
 from eth_pipeline.signals.remote import read_token
 
-LOOPBACK = "127.0.0.1"
-_SIMULTANEOUS_REQUESTS = 64
 
-
-class InferenceServer:
+class InferenceServer(ListeningServer):
     """The service on one address; a context manager.
 
     Args:
@@ -51,83 +41,7 @@ class InferenceServer:
         require_safe(host, token=token)
         self.served = ServedBundle(settings, clock=clock, providers=providers)
         self.served.current()
-        self._application = InferenceApplication(
+        application = InferenceApplication(
             self.served, door=Door(token), clock=clock, max_request_bytes=settings.inference.max_request_bytes
         )
-        self._host, self._port = host, port
-        self._socket: socket.socket | None = None
-        self._server: uvicorn.Server | None = None
-        self._thread: threading.Thread | None = None
-
-    @property
-    def url(self) -> str:
-        """Base URL.
-
-        Raises:
-            SettingsInvalid: not started.
-        """
-        if self._socket is None:
-            raise SettingsInvalid("The inference service is not running. Call start() or use it as a context manager.")
-        return f"http://{self._host}:{self._socket.getsockname()[1]}"
-
-    def start(self) -> "InferenceServer":
-        """Serve in a thread; the port accepts connections when this returns."""
-        server, listening = self._prepare()
-        self._thread = threading.Thread(target=server.run, args=([listening],), name="inference", daemon=True)
-        self._thread.start()
-        return self
-
-    def stop(self) -> None:
-        """Stop serving and free the port; harmless when not running."""
-        if self._server is not None:
-            self._server.should_exit = True
-        if self._thread is not None:
-            self._thread.join(timeout=10)
-        if self._socket is not None:
-            self._socket.close()
-        self._server = self._thread = self._socket = None
-
-    def serve_forever(self, announce: Callable[["InferenceServer"], None] = lambda _: None) -> None:
-        """Serve in the calling thread until interrupted; `announce` is called once when the port is bound."""
-        server, listening = self._prepare()
-        try:
-            announce(self)
-            server.run([listening])
-        finally:
-            self.stop()
-
-    def __enter__(self) -> "InferenceServer":
-        return self.start() if self._socket is None else self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.stop()
-
-    def _prepare(self) -> tuple[uvicorn.Server, socket.socket]:
-        self._socket = _listen(self._host, self._port)
-        config = uvicorn.Config(
-            self._application.starlette,
-            log_level="error",
-            access_log=False,
-            lifespan="off",
-            server_header=False,
-            limit_concurrency=_SIMULTANEOUS_REQUESTS,
-            timeout_graceful_shutdown=5,
-        )
-        self._server = uvicorn.Server(config)
-        return self._server, self._socket
-
-
-def _listen(host: str, port: int) -> socket.socket:
-    listening = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
-    listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-    try:
-        listening.bind((host, port))
-    except OSError as error:
-        listening.close()
-        raise SettingsInvalid(
-            f"Port {port} of {host} cannot be listened on ({error}). Choose another, or 0 for a free one."
-        ) from error
-    listening.listen(128)
-    return listening
+        super().__init__(application.starlette, name="inference service", host=host, port=port)
