@@ -22,8 +22,7 @@ expected in distribution."""
 WIDEST_SPREAD_PER_ROOT_HOUR = 0.20
 NARROWEST_SPREAD_PER_ROOT_HOUR = 0.0005
 """Outermost quantiles apart by more than the first, or less than the second, times the root of the horizon in hours
-are no forecast of this market. Recorded ETHUSDT returns of any three days 2019-11 to 2025-06 lay between 0.0015 and
-0.163 (5 to 95 percentile, horizons 5, 12 and 24 h)."""
+are no forecast of this market. Both are plausibility limits, set far outside what it does in days; not tuned."""
 STRESSED_NOTE_SHARE = 0.5
 CONTRADICTION_NOTE = 0.15
 
