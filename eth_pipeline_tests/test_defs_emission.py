@@ -111,8 +111,7 @@ def test_an_hour_whose_bars_never_came_because_the_exchange_is_down_is_blocked_a
     record = record_of(home, hour_of(home))
     assert record.state is SignalState.BLOCKED
     assert {ReasonCode.EXCHANGE_UNREACHABLE, ReasonCode.STREAM_STALE} <= codes(record)
-    noted = config_history(home.folder)[-1]
-    assert (noted.digest, noted.command) == (record.config_digest, "run of hourly"), "a record names a known setting"
+    assert config_history(home.folder)[-1].digest == record.config_digest, "a record names a known setting"
 
 
 def test_an_exchange_that_goes_down_after_the_bars_came_degrades_the_hour(home: SmallHome) -> None:
@@ -148,6 +147,9 @@ def test_a_stream_that_halts_needs_a_person_even_after_its_data_came_back(home: 
 
 
 def test_a_stream_that_comes_back_is_recovering_first_and_every_change_is_announced_once(home: SmallHome) -> None:
+    with home.entered() as instance:  # whatever the test before left behind: the story begins at an open hour
+        assert home.run_job("hourly", instance=instance).success
+    home.sandbox.clock.advance(HOUR)
     begin = hour_of(home)
     home.sandbox.faults.switch_on("stale", streams=("klines",), symbols=("ETHUSDT",), since=begin - HOUR)
     with home.entered() as instance:
