@@ -4,7 +4,7 @@ BIN := .venv/bin
 STAMP := .venv/.installed
 HOME_DIR ?= .eth_pipeline/demo
 
-.PHONY: setup demo up test lint check bench generated lock clean
+.PHONY: setup demo up test lint check bench generated lock audit clean
 
 setup: $(STAMP)
 
@@ -40,12 +40,21 @@ generated: setup
 	$(BIN)/python -m eth_pipeline.contracts.documentation > docs/tables.md
 	$(BIN)/python -m eth_pipeline.signals.reason_docs > docs/reason_codes.md
 	$(BIN)/python -m eth_pipeline.registry.schemas
+	$(BIN)/python -m eth_pipeline.operations.signal_line
 
-# Needs pip-tools; the torch line is written without the local version so that pip may choose the CPU build.
+# Needs pip-tools and the package index. The torch line is written without the local version and with the hashes of both
+# its builds, so that pip may choose the one for this machine.
 lock:
-	$(BIN)/python -m piptools compile --quiet --strip-extras --no-emit-index-url --no-emit-find-links \
-	  --no-emit-trusted-host --extra dev --extra postgres --output-file requirements.lock pyproject.toml
-	sed -i 's/^torch==2.13.0+cpu/torch==2.13.0/' requirements.lock
+	$(BIN)/python -m piptools compile --quiet --generate-hashes --allow-unsafe --strip-extras --no-emit-index-url \
+	  --no-emit-find-links --no-emit-trusted-host --extra dev --extra postgres --output-file requirements.lock pyproject.toml
+	$(BIN)/python deploy/torch_hashes.py requirements.lock
+
+# Needs the package index: known vulnerabilities of the lock, and a CycloneDX bill of materials.
+audit: setup
+	mkdir -p build
+	$(BIN)/pip-audit --requirement requirements.lock --disable-pip --progress-spinner off
+	$(BIN)/pip-audit --requirement requirements.lock --disable-pip --progress-spinner off --format cyclonedx-json \
+	  --output build/sbom.json
 
 clean:
 	rm -rf .venv .eth_pipeline build dist *.egg-info

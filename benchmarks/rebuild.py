@@ -28,6 +28,7 @@ from eth_pipeline.labels.direction import build_labels
 from eth_pipeline.lake import Lake
 from eth_pipeline.models.boosting import Boosting
 from eth_pipeline.models.dataset import make_training_set
+from eth_pipeline.models.quantile_forest import QuantileParameters
 from eth_pipeline.models.vintage import score_vintage, train_vintage
 from eth_pipeline.settings import Settings
 from eth_pipeline.trading.performance import report
@@ -59,6 +60,7 @@ def main(folder: Path, year: int) -> None:
             f"{read:.1f} s of it reading and consensus; {rebuilt.signals.height / seconds:,.0f} hours/s"
         )
         print(f"peak memory {resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024:.0f} MiB")
+        print(f"forecast hours {len(span.inputs.forecasts):,}, of them sized by conviction {span.unsized:,}")
         print("states:", dict(rebuilt.signals["state"].value_counts().rows()))
         print("actions:", dict(rebuilt.signals["action"].value_counts().rows()))
         for name, value in report(rebuilt.book.events).figures.items():
@@ -96,7 +98,9 @@ def fill(lake: Lake, sources: FeatureSources, year: int, settings: Settings) -> 
             min_coverage=settings.training.min_feature_coverage,
         )
         data = make_training_set(features, labels, feature_names=names, horizons_hours=horizons)
-        vintage = train_vintage(data, Boosting(), cutoff=cutoff, settings=settings.training)
+        vintage = train_vintage(
+            data, Boosting(), cutoff=cutoff, settings=settings.training, quantiles=QuantileParameters()
+        )
         times = data.decision_time
         first, last = (np.datetime64(instant.replace(tzinfo=None), "us") for instant in (cutoff, end))
         scored = score_vintage(vintage, data, rows=np.flatnonzero((times >= first) & (times < last)))

@@ -1,5 +1,7 @@
 """Everything Dagster loads, on one page. Explicit on purpose: nothing goes live because a file lies in a folder."""
 
+import itertools
+
 import dagster as dg
 
 from eth_pipeline.defs.alerts import alert_sensor
@@ -8,16 +10,25 @@ from eth_pipeline.defs.assets.exchange import newest_specs, stream_assets
 from eth_pipeline.defs.assets.features import features, labels
 from eth_pipeline.defs.assets.history import archive_recheck, gap_ledger, market_history
 from eth_pipeline.defs.assets.models import model_assets
-from eth_pipeline.defs.assets.operations import lake_maintenance
+from eth_pipeline.defs.assets.operations import lake_maintenance, run_retention
 from eth_pipeline.defs.assets.rebuild import rebuilt_history
 from eth_pipeline.defs.assets.registry import production_bundle, promotion_decision
 from eth_pipeline.defs.assets.signals import consensus, forecast, gate_verdict, shadow_forecast
 from eth_pipeline.defs.assets.sizing import quantile_model, regime_model
 from eth_pipeline.defs.assets.trading import account_tear_sheet, hourly_signal, paper_account, signal_history
+from eth_pipeline.defs.assets.training_plan import bundle_check, training_report
 from eth_pipeline.defs.assets.vintages import historical_forecasts, model_vintage
 from eth_pipeline.defs.checks import stream_freshness
 from eth_pipeline.defs.failures import failed_hour_sensor
-from eth_pipeline.defs.jobs import full_training_job, hourly_job, maintenance_job, production_job, training_job
+from eth_pipeline.defs.jobs import (
+    PLAN_JOBS,
+    full_training_job,
+    hourly_job,
+    maintenance_job,
+    plan_jobs,
+    production_job,
+    training_job,
+)
 from eth_pipeline.defs.resources import Pipeline
 from eth_pipeline.defs.schedules import hourly_schedule, maintenance_schedule, training_schedule
 from eth_pipeline.defs.sensors import production_alias_sensor
@@ -35,6 +46,8 @@ defs = dg.Definitions(
         quantile_model,
         regime_model,
         candidate_bundle,
+        bundle_check,
+        training_report,
         model_vintage,
         historical_forecasts,
         promotion_decision,
@@ -49,10 +62,27 @@ defs = dg.Definitions(
         signal_history,
         rebuilt_history,
         lake_maintenance,
+        run_retention,
     ],
     asset_checks=[stream_freshness],
-    jobs=[hourly_job, training_job, full_training_job, production_job, maintenance_job],
+    jobs=[hourly_job, training_job, full_training_job, production_job, maintenance_job, *plan_jobs],
     schedules=[hourly_schedule, training_schedule, maintenance_schedule],
     sensors=[production_alias_sensor, failed_hour_sensor, alert_sensor],
     resources={"pipeline": Pipeline()},
 )
+
+
+def node() -> dg.Definitions:
+    """What a training node serves (`eth-pipeline node serve`): the trainings of `defs`, without schedule and sensor.
+
+    The host's daemon evaluates the schedules and sensors of every location: with them here, each hour would be decided
+    twice. Promotion stays on the host that has the signing key.
+    """
+    names = {*itertools.chain.from_iterable(PLAN_JOBS.values()), "model_vintage", "historical_forecasts"}
+    trainings = [
+        asset
+        for asset in defs.assets or ()
+        if isinstance(asset, dg.AssetsDefinition)
+        if asset.key.to_user_string() in names
+    ]
+    return dg.Definitions(assets=trainings, jobs=plan_jobs, resources=defs.resources)

@@ -28,6 +28,9 @@ Belongs here: exception classes, nothing else. Does not belong: handling, loggin
         │   ├── DecisionRefused     no passing promotion decision for this phase
         │   ├── ModelRefused        a model file is not what the contract says, or does what none may do
         │   └── ArchiveRefused      an archive is not one that `bundle export` writes
+        ├── TransferRefused         what came across the air gap may not be used; nothing of it was kept
+        │   ├── TransferDowngraded  older than what was imported before
+        │   └── SnapshotUnknown     candidates of a training snapshot that this host never exported
         ├── ParityFailed            the ONNX export is not the model it came from
         └── SignalBlocked           the gate refused this hour; the reasons are in the message
 """
@@ -139,6 +142,18 @@ class ModelRefused(BundleRefused):
 
 class ArchiveRefused(BundleRefused):
     """An archive holds members that no bundle has, or more than it may; nothing of it was kept."""
+
+
+class TransferRefused(NeedsHuman):
+    """A snapshot or a collection of candidates from another host may not be imported; nothing of it was kept."""
+
+
+class TransferDowngraded(TransferRefused):
+    """It is older than what was imported before."""
+
+
+class SnapshotUnknown(TransferRefused):
+    """The candidates name a training snapshot that this host never exported."""
 
 
 class ParityFailed(NeedsHuman):

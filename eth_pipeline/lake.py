@@ -5,7 +5,7 @@ fetching, computing. Delta gives atomic commits and versions; the version of a t
 """
 
 import fcntl
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import datetime
@@ -19,7 +19,11 @@ from deltalake import CommitProperties, DeltaTable, WriterProperties, write_delt
 from deltalake.exceptions import CommitFailedError, DeltaError, TableNotFoundError
 
 from eth_pipeline.contracts.tables import TableContract
-from eth_pipeline.errors import ProvenanceMismatch
+from eth_pipeline.errors import ProvenanceMismatch, SettingsInvalid
+from eth_pipeline.settings import Settings, known_lake
+
+Choice = Callable[[pl.DataFrame], pl.DataFrame]
+"""Given the stored rows around those to be written, the rows to write after all."""
 
 _COMMIT_ATTEMPTS = 12
 _WRITER = WriterProperties(compression="ZSTD")
@@ -53,11 +57,30 @@ class Upsert:
 
 
 class Lake:
-    """Delta tables below `location` (a folder or an object-store URL)."""
+    """Delta tables below `location`: a folder, or `s3://bucket/prefix`.
+
+    Args:
+        location: where the tables lie.
+        storage_options: endpoint, region and key of the object store; see `LakeStoreSettings`.
+
+    Raises:
+        SettingsInvalid: the location's scheme is not known.
+    """
 
     def __init__(self, location: str, *, storage_options: Mapping[str, str] | None = None) -> None:
-        self.location = location.rstrip("/")
-        self._options = dict(storage_options or {})
+        try:
+            self.location = known_lake(location).rstrip("/")
+        except ValueError as error:
+            raise SettingsInvalid(f"There is no such lake: {error}. Correct `lake_url`.") from error
+        # A commit is a PUT that the store refuses where the version exists. Said here so that no AWS_* variable of the
+        # host can switch it off: without it the later of two writers wins and the rows of the other are gone.
+        conditional = {} if self._is_folder else {"aws_conditional_put": "etag"}
+        self._options = {**(storage_options or {}), **conditional}
+
+    @classmethod
+    def of(cls, settings: Settings) -> "Lake":
+        """The lake that the settings name, with the key to its store."""
+        return cls(settings.lake_location, storage_options=settings.lake_store.options())
 
     @cached_property
     def _is_folder(self) -> bool:
@@ -145,8 +168,13 @@ class Lake:
             delta.alter.set_table_description(table.description)
         return delta.version()
 
-    def upsert(self, table: TableContract, rows: pl.DataFrame) -> Upsert:
+    def upsert(self, table: TableContract, rows: pl.DataFrame, *, choose: Choice | None = None) -> Upsert:
         """Insert new keys, replace changed rows, leave equal ones; one atomic commit, safe among writers.
+
+        Args:
+            rows: all that may be written.
+            choose: a rule about what stands. It sees the stored rows between the smallest and the largest key of `rows`
+                and is asked again whenever another writer came first, so that it holds among hosts too.
 
         Raises:
             ContractViolation: `rows` break the contract; nothing was written.
@@ -159,15 +187,15 @@ class Lake:
             on=(CommitFailedError, _LostRace), attempts=_COMMIT_ATTEMPTS, timeout=None, wait_max=2.0
         ):
             with attempt, self._alone(table):
-                return self._upsert_once(table, rows)
+                return self._upsert_once(table, rows, choose)
         raise AssertionError("unreachable: stamina raises after its last attempt")
 
     @contextmanager
     def _alone(self, table: TableContract) -> Iterator[None]:
         """Let writers of this host wait for each other; a killed one leaves no lock behind.
 
-        Delta's optimistic commits let two appends of the same new rows both succeed, and so do two creations. Between
-        hosts, on an object store, the store's conditional writes decide.
+        Delta's optimistic commits let two appends of the same new rows both succeed, and so do two creations. On an
+        object store there is no such lock: whoever loses the conditional write of the commit looks again.
         """
         if not self._is_folder:
             yield
@@ -177,12 +205,17 @@ class Lake:
             fcntl.flock(handle, fcntl.LOCK_EX)
             yield
 
-    def _upsert_once(self, table: TableContract, rows: pl.DataFrame) -> Upsert:
+    def _upsert_once(self, table: TableContract, rows: pl.DataFrame, choose: Choice | None) -> Upsert:
         delta = self._open(table)
+        if delta is not None:
+            self._refuse_other_provenance(table, delta, rows)
+        known = table.empty() if delta is None else self._rows_in_range(table, delta, rows)
+        if choose is not None:
+            rows = table.conform(choose(known))
+            if not rows.height:
+                return Upsert(0, 0, 0, None if delta is None else delta.version())
         if delta is None:
             return self._create(table, rows)
-        self._refuse_other_provenance(table, delta, rows)
-        known = self._rows_in_range(table, delta, rows)
         fresh = rows.join(known, on=list(table.key), how="anti")
         same = rows.join(known, on=list(table.schema), how="semi", nulls_equal=True)
         changed = rows.height - fresh.height - same.height

@@ -37,6 +37,7 @@ from eth_pipeline.errors import SettingsInvalid
 Phase = Literal["paper", "live"]
 StalePolicy = Literal["record", "degrade", "block", "halt"]
 BaseInterval = Literal["15m", "1h"]
+NetworkDevice = Literal["auto", "cpu", "cuda"]
 
 INTERVALS = {"15m": timedelta(minutes=15), "1h": timedelta(hours=1)}
 
@@ -100,6 +101,58 @@ class FreshnessSettings(_Section):
         return found
 
 
+class LakeStoreSettings(_Section):
+    """The object store of an `s3://` lake. What is empty is taken from the usual AWS_* variables or the host's role."""
+
+    endpoint_url: str | None = Field(None, description="S3-compatible server; empty means AWS.")
+    region: str | None = Field(None, description="Region of the bucket.")
+    access_key_id: str | None = Field(None, description="Name of the key.")
+    secret_access_key: SecretStr | None = Field(None, description="The key itself; never shown.")
+    secret_access_key_file: Path | None = Field(
+        None, description="File that holds the key; where `secret_access_key` is empty."
+    )
+
+    @field_validator("endpoint_url")
+    @classmethod
+    def _http(cls, value: str | None) -> str | None:
+        if value is not None and (not value.startswith(("https://", "http://")) or "@" in value):
+            raise ValueError("write it like https://store.example:9000, without a credential")
+        return value
+
+    @model_validator(mode="after")
+    def _both_or_neither(self) -> "LakeStoreSettings":
+        if (self.access_key_id is None) != (self.secret_access_key is None and self.secret_access_key_file is None):
+            raise ValueError("`access_key_id` and its secret belong together; set both, or neither")
+        return self
+
+    def options(self) -> dict[str, str]:
+        """What the readers and writers of Delta tables are told.
+
+        Raises:
+            SettingsInvalid: the file of the key cannot be read.
+        """
+        told = {
+            "aws_endpoint_url": self.endpoint_url,
+            "aws_allow_http": "true" if (self.endpoint_url or "").startswith("http://") else None,
+            "aws_region": self.region,
+            "aws_access_key_id": self.access_key_id,
+            "aws_secret_access_key": self._secret(),
+        }
+        return {name: value for name, value in told.items() if value is not None}
+
+    def _secret(self) -> str | None:
+        if self.secret_access_key is not None:
+            return self.secret_access_key.get_secret_value()
+        if self.secret_access_key_file is None:
+            return None
+        try:
+            return self.secret_access_key_file.read_text().strip()
+        except OSError as error:
+            raise SettingsInvalid(
+                f"lake_store.secret_access_key_file: {error}. Name a file this user may read, or unset it."
+            ) from error
+
+
 class TrainingSettings(_Section):
     """How candidates are trained and evaluated."""
 
@@ -114,6 +167,14 @@ class TrainingSettings(_Section):
     )
     round_trip_cost_bps: float = Field(14.0, ge=0, description="Fees and slippage of one round trip.")
     bootstrap_samples: int = Field(400, ge=50, description="Weekly block bootstrap resamples per interval.")
+
+
+class NetworkSettings(_Section):
+    """How large the networks' trainings are, and where they run."""
+
+    max_epochs: int = Field(12, ge=1, description="Passes of a network over its rows at most.")
+    window_hours: int = Field(48, ge=4, description="Hours that one forecast of a network reads.")
+    device: NetworkDevice = Field("auto", description="Where networks train; auto takes CUDA where there is one.")
 
 
 class GateSettings(_Section):
@@ -228,6 +289,14 @@ class AlertSettings(_Section):
     )
 
 
+class RetentionSettings(_Section):
+    """How long the Dagster instance remembers; dagster.yaml has the retention of ticks."""
+
+    runs_days: int = Field(
+        90, ge=7, description="Older runs go; not those that a promotion or an asset's newest state rests on."
+    )
+
+
 class BoardSettings(_Section):
     """The read-only board: who may look, and from when on its newest signal counts as overdue."""
 
@@ -257,7 +326,9 @@ class Settings(BaseSettings):
     )
 
     home: Path = Field(Path("~/.eth_pipeline"), description="Folder of everything this host writes.")
-    lake_url: str | None = Field(None, description="Delta lake location; empty means <home>/lake.")
+    lake_url: str | None = Field(
+        None, description="Delta lake: a folder or s3://bucket/prefix; empty means <home>/lake."
+    )
     mlflow_tracking_uri: str | None = Field(None, description="MLflow; empty means SQLite under <home>/mlflow.")
     postgres_url: str | None = Field(None, description="Dagster storage; empty means SQLite under <home>.")
     lake_retention_hours: int = Field(24 * 60, ge=24, description="Old table versions stay readable this long.")
@@ -270,20 +341,31 @@ class Settings(BaseSettings):
         (), description="Pinned keys bundles must be signed with; empty means <home>/keys/bundle.pub."
     )
     signing_private_key: Path | None = Field(None, description="Signing key; empty means <home>/keys/bundle.key.")
+    peer_public_keys: tuple[Path, ...] = Field(
+        (), description="Keys of the other side of an air gap: what they signed is imported, and never run by itself."
+    )
+    lake_store: LakeStoreSettings = LakeStoreSettings()
     exchange: ExchangeSettings = ExchangeSettings()
     freshness: FreshnessSettings = FreshnessSettings()
     training: TrainingSettings = TrainingSettings()
+    networks: NetworkSettings = NetworkSettings()
     gates: GateSettings = GateSettings()
     signals: SignalSettings = SignalSettings()
     inference: InferenceSettings = InferenceSettings()
     account: AccountSettings = AccountSettings()
     board: BoardSettings = BoardSettings()
     alerts: AlertSettings = AlertSettings()
+    retention: RetentionSettings = RetentionSettings()
 
     @field_validator("home")
     @classmethod
     def _absolute_home(cls, value: Path) -> Path:
         return value.expanduser().resolve()
+
+    @field_validator("lake_url")
+    @classmethod
+    def _known_scheme(cls, value: str | None) -> str | None:
+        return None if value is None else known_lake(value)
 
     @field_validator("history_start")
     @classmethod
@@ -361,6 +443,29 @@ class Settings(BaseSettings):
     def digest(self) -> str:
         """sha256 of the masked, expanded settings: the configuration's name in every record."""
         return hashlib.sha256(json.dumps(self.masked(), sort_keys=True).encode()).hexdigest()
+
+
+def known_lake(location: str) -> str:
+    """`location` as the lake takes it: a folder, or `s3://bucket/prefix`.
+
+    Raises:
+        ValueError: another scheme, no bucket, or a credential inside. Delta answers "no table" for a scheme that it
+            does not know, so a slip of the pen would look like an empty lake.
+    """
+    scheme, separator, rest = location.partition("://")
+    if not separator:
+        if location.startswith(("s3:", "file:")):
+            raise ValueError(f"{location!r} lacks the two slashes of {location.partition(':')[0]}://")
+        return location
+    if scheme == "file":
+        return rest
+    if scheme != "s3":
+        raise ValueError(f"scheme {scheme}:// is not known; a lake is a folder, file:///folder or s3://bucket/prefix")
+    if "@" in rest:
+        raise ValueError("a URL is shown in dumps and logs; put the credential into `lake_store`")
+    if not rest.partition("/")[0]:
+        raise ValueError("s3:// names no bucket; write s3://bucket/prefix")
+    return location
 
 
 def load_settings(**overrides: Any) -> Settings:

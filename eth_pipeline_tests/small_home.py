@@ -87,11 +87,11 @@ QUIET = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
 
 
 @contextmanager
-def small_home(folder: Path, *, strength: float = 1.0) -> Iterator[SmallHome]:
+def small_home(folder: Path, *, strength: float = 1.0, history: timedelta = HISTORY) -> Iterator[SmallHome]:
     """A home with 100 days of four symbols in its lake, the clock 20 s after a full hour."""
-    start, end = floor_hour(AS_OF) - HISTORY, AS_OF + timedelta(days=30)
+    start, end = floor_hour(AS_OF) - history, AS_OF + timedelta(days=30)
     market = SyntheticMarket(seed=7, start=start, end=end, signal_strength=strength, symbols=SYMBOLS)
-    plan = MarketPlan(replay=None, as_of=AS_OF, strength=strength, seed=7, years=HISTORY.days / 365.25)
+    plan = MarketPlan(replay=None, as_of=AS_OF, strength=strength, seed=7, years=history.days / 365.25)
     with Sandbox(market, now=AS_OF, port=0) as sandbox:
         home = SmallHome(folder, sandbox, plan.environment(home=folder, url=sandbox.url))
         with home.entered() as instance:

@@ -1,5 +1,6 @@
 """The JSON API over real HTTP: what it answers, what it refuses, what it leaves untouched."""
 
+import os
 import shutil
 from collections.abc import Iterator
 from datetime import timedelta
@@ -22,6 +23,7 @@ from eth_pipeline.exchange.state import HostState
 from eth_pipeline.lake import Lake
 from eth_pipeline.operations.alerting.book import FILE, AlertBook
 from eth_pipeline.operations.alerting.kinds import AlertKind, Condition
+from eth_pipeline.operations.processes import note_start
 from eth_pipeline.operations.signal_log import SignalLog
 from eth_pipeline.signals import kill_switch
 from eth_pipeline.trading.ledger import ACCOUNT_EVENTS
@@ -259,6 +261,19 @@ def test_the_manifest_says_when_the_board_has_other_settings(home: BoardHome) ->
         assert body["same_configuration"] is same
     assert body["settings"]["symbol"] == "ETHUSDT"
     assert body["manifest"]["model_version"] == "7"
+
+
+def test_the_manifest_lists_processes_and_what_changed_since_they_started(home: BoardHome, tmp_path: Path) -> None:
+    settings = home.copy_to(tmp_path / "home")
+    note_start(settings, name="daemon", pid=os.getpid(), now=CLOCK)
+    with board_of(settings) as server:
+        (process,) = ask(server, "manifest").json()["processes"]
+        assert (process["name"], process["state"], process["pid"]) == ("daemon", "running", os.getpid())
+        assert (process["same_code"], process["same_configuration"], process["same_bundle"]) == (True, True, True)
+        (settings.home / "production" / "current").unlink()
+        assert "older than the bundle in use (none)" in httpx2.get(server.url, timeout=60.0).text
+    with board_of(home.settings) as server:
+        assert ask(server, "manifest").json()["processes"] == []
 
 
 def test_an_answer_that_has_not_changed_is_not_sent_again(server: BoardServer) -> None:

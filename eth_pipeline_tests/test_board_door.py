@@ -284,7 +284,7 @@ def test_no_answer_holds_a_secret_of_the_settings(tmp_path: Path) -> None:
     password = "hunter2&<secret>"
     settings = guarded(tmp_path).model_copy(
         update={
-            "lake_url": f"nosuch://ann:{password}@bucket/lake",
+            "mlflow_tracking_uri": f"nosuch://ann:{password}@bucket/mlflow",
             "postgres_url": "postgresql://ann:swordfish77@db.example/dagster",
             "inference": InferenceSettings(token=SecretStr("inference-token-of-this-host-0001")),
         }

@@ -15,11 +15,15 @@ from eth_pipeline.contracts.clock import HOUR, floor_hour, to_milliseconds
 from eth_pipeline.contracts.tables import KLINES
 from eth_pipeline.errors import NeedsHuman
 from eth_pipeline.lake import Lake
+from eth_pipeline.operations.processes import process_statuses
+from eth_pipeline.settings import load_settings
 from eth_pipeline_tests.decision_samples import bars, walk
 from eth_pipeline_tests.running_up import running_up, small_demo_home
 from eth_pipeline_tests.small_home import AS_OF
 
 pytestmark = pytest.mark.slow
+
+CHILDREN = ("sandbox", "mlflow", "code-server", "webserver", "daemon", "board")
 
 STATE = """{
   assetNodes { assetKey { path } groupName }
@@ -41,6 +45,11 @@ def assert_gone(processes: list[psutil.Process], *ports: int) -> None:
         with socket.socket() as probe:
             probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             probe.bind(("127.0.0.1", port))
+
+
+def states(home: Path) -> dict[str, str]:
+    """State of every process that was started in a home, as `eth-pipeline manifest` says."""
+    return {process.name: str(process.state) for process in process_statuses(load_settings(home=home))}
 
 
 def test_everything_is_healthy_and_nothing_is_left_after_a_stop_signal(tmp_path: Path) -> None:
@@ -72,8 +81,10 @@ def test_everything_is_healthy_and_nothing_is_left_after_a_stop_signal(tmp_path:
             ("production_alias_sensor", "RUNNING"),
             ("failed_hour_sensor", "RUNNING"),
         }
+        assert states(home) == dict.fromkeys(CHILDREN, "running")
         family = up.family()
         assert up.stop(signal.SIGTERM) == 0
+        assert states(home) == dict.fromkeys(CHILDREN, "ended")
         assert_gone(family, up.port, up.mlflow_port, up.board_port, int(up.sandbox_url.rsplit(":", 1)[1]))
 
 

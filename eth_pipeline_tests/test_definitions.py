@@ -23,7 +23,16 @@ COMPANIONS = {f"{stream}_newest_bar" for stream in STREAMS}
 DERIVED = ("features", "labels", "consensus", "forecast", "paper_account", "hourly_signal")
 MODELS = {"lightgbm_model", "cross_asset_model", "lstm_model", "tft_model", "quantile_model", "regime_model"}
 VINTAGES = {"model_vintage", "historical_forecasts"}
-TRAINED_OR_FETCHED = {"labels", *MODELS, *VINTAGES, "candidate_bundle", "promotion_decision", "production_bundle"}
+ASKED = {"bundle_check", "training_report"}
+TRAINED_OR_FETCHED = {
+    "labels",
+    *MODELS,
+    *VINTAGES,
+    *ASKED,
+    "candidate_bundle",
+    "promotion_decision",
+    "production_bundle",
+}
 
 
 def policy(asset: str) -> tuple[timedelta, timedelta]:
@@ -69,7 +78,7 @@ def test_the_planes_are_the_groups() -> None:
     }
     assert members["data"] == {*STREAMS, *COMPANIONS, "market_history", "gap_ledger", "archive_recheck"}
     assert members["model"] == {"features", *TRAINED_OR_FETCHED}
-    assert members["operations"] == {"lake_maintenance"}
+    assert members["operations"] == {"lake_maintenance", "run_retention"}
     assert set(SPECS) == set().union(*members.values())
 
 

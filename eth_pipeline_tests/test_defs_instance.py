@@ -1,83 +1,24 @@
 """The instance's storage: SQLite below the home by itself, a real PostgreSQL as soon as its URL is set."""
 
 import os
-import pwd
-import shutil
-import socket
-import subprocess
-import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
 import dagster as dg
 import pytest
 
+from eth_pipeline.cli.processes import free_port
 from eth_pipeline.defs.instance import open_instance, prepare_home
 from eth_pipeline.settings import load_settings
+from eth_pipeline_tests.postgres_server import postgres_server
 from eth_pipeline_tests.small_home import QUIET
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
-
-
-def server_binaries() -> Path:
-    """Folder of `initdb` and `pg_ctl`; Debian keeps them off PATH."""
-    found = shutil.which("initdb")
-    folders = [Path(found).parent] if found else []
-    folders += sorted(Path("/usr/lib/postgresql").glob("*/bin"), reverse=True)
-    for folder in folders:
-        if (folder / "initdb").exists() and (folder / "pg_ctl").exists():
-            return folder
-    pytest.skip("no PostgreSQL server is installed here; install `postgresql` to run these tests")
-
-
-class Unprivileged:
-    """Runs commands as a user that PostgreSQL accepts: it refuses to run as root."""
-
-    def __init__(self) -> None:
-        self.prefix: list[str] = []
-        if os.geteuid() == 0:
-            try:
-                self.user = pwd.getpwnam("postgres")
-            except KeyError:
-                pytest.skip("running as root without a user `postgres`; PostgreSQL refuses to run as root")
-            if shutil.which("runuser") is None:
-                pytest.skip("running as root without `runuser`; PostgreSQL refuses to run as root")
-            self.prefix = ["runuser", "-u", "postgres", "--"]
-
-    def own(self, folder: Path) -> None:
-        if self.prefix:
-            os.chown(folder, self.user.pw_uid, self.user.pw_gid)
-
-    def run(self, *command: str, cwd: Path) -> None:
-        done = subprocess.run(
-            [*self.prefix, *command], cwd=cwd, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False
-        )
-        assert done.returncode == 0, f"{' '.join(command)}:\n{done.stdout}"
 
 
 @pytest.fixture(scope="module")
 def postgres() -> Iterator[str]:
-    """URL of a private PostgreSQL on a free loopback port; stopped and removed afterwards."""
-    binaries, user = server_binaries(), Unprivileged()
-    # Not below pytest's folder: that is closed to other users, and the server is one where the tests run as root.
-    with tempfile.TemporaryDirectory(prefix="eth-pipeline-postgres-") as name:
-        folder, port = Path(name), free_port()
-        folder.chmod(0o755)
-        data = folder / "data"
-        data.mkdir()
-        user.own(data)
-        user.run(str(binaries / "initdb"), "-D", str(data), "-U", "pipeline", "-A", "trust", "--no-sync", cwd=data)
-        options = f"-h 127.0.0.1 -p {port} -k {data} -c fsync=off"
-        log = str(data / "server.log")
-        user.run(str(binaries / "pg_ctl"), "-D", str(data), "-w", "-l", log, "-o", options, "start", cwd=data)
-        try:
-            yield f"postgresql://pipeline:unused@127.0.0.1:{port}/postgres"
-        finally:
-            user.run(str(binaries / "pg_ctl"), "-D", str(data), "-w", "-m", "immediate", "stop", cwd=data)
+    """URL of a private PostgreSQL."""
+    with postgres_server() as url:
+        yield f"{url}/postgres"
 
 
 @pytest.fixture

@@ -78,11 +78,20 @@ def test_what_listens_listens_on_loopback(name: str) -> None:
 
 def test_every_command_of_a_unit_exists() -> None:
     lines = [line for name in SERVICES for key in ("ExecStart", "ExecStartPre") for line in values(name, key)]
-    programs = [line.split()[0].removeprefix("/opt/eth-pipeline/bin/") for line in lines]
+    calls = [part.split() for line in lines for part in line.split(" -- ")]  # `start` is followed by what it becomes
+    programs = [call[0].removeprefix("/opt/eth-pipeline/bin/") for call in calls]
     assert set(programs) == set(PROGRAMS)
-    asked = {line.split()[1] for line, program in zip(lines, programs, strict=True) if program == "eth-pipeline"}
-    assert asked == {"prepare", "health", "serve-model", "board", "deadman"}
+    asked = {call[1] for call, program in zip(calls, programs, strict=True) if program == "eth-pipeline"}
+    assert asked == {"start", "prepare", "health", "serve-model", "board", "deadman", "plan"}
     assert asked <= set(getattr(typer.main.get_command(app), "commands", {}))
+
+
+@pytest.mark.parametrize("name", [name for name in SERVICES if "Type=exec" in text(name)])
+def test_everything_that_stays_is_noted_by_the_name_of_its_unit(name: str) -> None:
+    """`eth-pipeline manifest` can say since when it runs only if its start was noted."""
+    (command,) = values(name, "ExecStart")
+    unit = name.removeprefix("eth-pipeline-").removesuffix(".service")
+    assert command.startswith(f"/opt/eth-pipeline/bin/eth-pipeline start {unit} -- /opt/eth-pipeline/bin/")
 
 
 def test_the_daemon_is_started_after_a_health_check_that_can_refuse() -> None:

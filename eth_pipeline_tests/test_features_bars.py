@@ -36,6 +36,15 @@ def test_a_bar_is_what_its_parts_say(quarters: pl.DataFrame, interval: str) -> N
     assert whole.height == 72 * 60 // {"30m": 30, "1h": 60, "4h": 240, "8h": 480, "24h": 1440}[interval]
 
 
+def test_bars_of_another_interval_in_the_table_are_no_parts(quarters: pl.DataFrame) -> None:
+    hourly = random_market(hours=72, seed=8).klines
+    alone, mixed = (
+        aggregate(rows, interval="4h", base_interval="15m") for rows in (quarters, pl.concat([quarters, hourly]))
+    )
+    assert mixed.equals(alone)
+    assert aggregate(hourly, interval="4h", base_interval="15m").height == 0
+
+
 def test_bars_start_at_multiples_of_utc_midnight(quarters: pl.DataFrame) -> None:
     from_three = quarters.filter(pl.col("open_time") >= BEGIN + 3 * HOUR)
     opens = aggregate(from_three, interval="8h", base_interval="15m")["open_time"]

@@ -11,6 +11,7 @@ import onnxruntime
 import pytest
 
 from eth_pipeline.errors import ContractViolation, ParityFailed
+from eth_pipeline.models.algorithms import LSTM, TFT, forecaster_named
 from eth_pipeline.models.bootstrap import WeeklyResamples
 from eth_pipeline.models.dataset import TrainingSet
 from eth_pipeline.models.forecaster import Forecaster
@@ -20,6 +21,7 @@ from eth_pipeline.models.networks.lstm import LstmParameters
 from eth_pipeline.models.networks.tft import TftParameters, interpret
 from eth_pipeline.models.networks.windows import raw_windows
 from eth_pipeline.models.parity import check_parity
+from eth_pipeline.settings import NetworkSettings
 from eth_pipeline_tests.planted_sequence import (
     HORIZONS,
     SMALL_LSTM,
@@ -240,6 +242,17 @@ def test_every_knob_changes_the_model(data: TrainingSet, forecaster: Forecaster,
 def test_no_knob_is_left_untried() -> None:
     assert {field.name for field in fields(LstmParameters)} == {*LSTM_KNOBS, "schedule"}
     assert {field.name for field in fields(TftParameters)} == {*TFT_KNOBS, "schedule"}
+
+
+@pytest.mark.parametrize(("name", "usual"), [(LSTM, LstmParameters()), (TFT, TftParameters())])
+def test_settings_change_a_network_where_they_say_so_and_nowhere_else(
+    name: str, usual: LstmParameters | TftParameters
+) -> None:
+    """A schedule built anew from the settings once took the TFT's step size and batch from it."""
+    assert forecaster_named(name, cross_prefixes=()).parameters == usual
+    changed = forecaster_named(name, cross_prefixes=(), networks=NetworkSettings(max_epochs=3, window_hours=6))
+    expected = replace(usual, window_hours=6, schedule=replace(usual.schedule, max_epochs=3))
+    assert changed.parameters == expected
 
 
 def test_the_bounds_of_stopping_bind(data: TrainingSet) -> None:

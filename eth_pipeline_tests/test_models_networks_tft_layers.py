@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from eth_pipeline.models.networks.tft_layers import (
     GatedResidual,
     GatedSkip,
+    GroupedLinear,
     InterpretableAttention,
     VariableSelection,
 )
@@ -119,6 +120,20 @@ def test_variable_selection_equals_the_oracle_and_its_weights_sum_to_one(golden:
     close(selected, golden["selection/out"].flatten(0, 1))
     close(weights, golden["selection/weights"].flatten(0, 1))
     close(weights.sum(dim=-1), torch.ones(len(weights)))
+
+
+@torch.no_grad()
+@pytest.mark.parametrize("width", [WIDTH, 1])
+def test_selecting_from_numbers_equals_selecting_from_their_embeddings(width: int) -> None:
+    """At width 1 inputs and outputs are of one size, so the weighing network's skip is no map of its own."""
+    torch.manual_seed(5)
+    ours = VariableSelection(VARIABLES, width, dropout=0.5).eval()
+    embed = GroupedLinear(VARIABLES, 1, width)
+    values, context = 3 * torch.randn(40, VARIABLES), torch.randn(width)
+    selected, weights = ours(embed(values.t().unsqueeze(-1)), context)
+    composed = ours.of_values(values, embed, context)
+    close(composed[0], selected)
+    close(composed[1], weights)
 
 
 @torch.no_grad()

@@ -18,6 +18,7 @@ from eth_pipeline.models.networks.training import (
     Loss,
     Trained,
     lay_out,
+    lesson_order,
     make_lessons,
     repeatable,
     train,
@@ -82,13 +83,21 @@ def test_threads_that_train_at_once_do_not_mix_their_randomness(data: TrainingSe
     assert both == [weights(trained(data, seed=1)), weights(trained(data, seed=2))]
 
 
+def switches() -> tuple[int | bool, ...]:
+    return (
+        torch.get_num_threads(),
+        torch.are_deterministic_algorithms_enabled(),
+        torch.utils.deterministic.fill_uninitialized_memory,
+    )
+
+
 def test_training_leaves_the_callers_randomness_and_threads_alone(data: TrainingSet) -> None:
     torch.manual_seed(4)
     expected = torch.rand(3)
     torch.manual_seed(4)
-    before = (torch.get_num_threads(), torch.are_deterministic_algorithms_enabled())
+    before = switches()
     trained(data, epochs=1)
-    assert (torch.get_num_threads(), torch.are_deterministic_algorithms_enabled()) == before
+    assert switches() == before
     assert torch.equal(torch.rand(3), expected)
 
 
@@ -124,6 +133,14 @@ def test_more_epochs_continue_what_fewer_began(data: TrainingSet) -> None:
     for patience in (1, 3):
         ended = run(opposed, replace(QUICK, patience_epochs=patience, max_epochs=30))
         assert len(ended.validation_losses) == ended.epochs + patience
+
+
+def test_strided_epochs_in_a_row_take_every_lesson_once() -> None:
+    random = torch.Generator().manual_seed(1)
+    epochs = [lesson_order(103, epoch=epoch, stride=4, random=random).tolist() for epoch in range(1, 6)]
+    assert sorted(lesson for epoch in epochs[:4] for lesson in epoch) == list(range(103))
+    assert sorted(epochs[4]) == sorted(epochs[0]) != epochs[0]
+    assert len(lesson_order(2, epoch=4, stride=4, random=random)) == 1, "fewer lessons than the stride"
 
 
 def test_a_row_is_a_lesson_only_for_the_horizons_it_was_given_for(data: TrainingSet) -> None:
@@ -163,7 +180,13 @@ def test_the_pinball_loss_is_least_at_the_quantile(data: TrainingSet) -> None:
 
 @pytest.mark.parametrize(
     ("name", "value"),
-    [("batch_rows", 128), ("learning_rate", 0.003), ("weight_decay", 0.3), ("gradient_norm", 0.01)],
+    [
+        ("batch_rows", 128),
+        ("learning_rate", 0.003),
+        ("weight_decay", 0.3),
+        ("gradient_norm", 0.01),
+        ("lesson_stride", 2),
+    ],
 )
 def test_every_knob_of_a_step_changes_the_weights(data: TrainingSet, name: str, value: float) -> None:
     """Knobs that are declared and unused were found in published example projects."""

@@ -4,6 +4,7 @@ The incident behind it: the reviewed system's health check was green with no mod
 """
 
 import json
+import os
 from collections.abc import Callable
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -19,6 +20,7 @@ from eth_pipeline.operations.alerting.book import open_book
 from eth_pipeline.operations.alerting.kinds import AlertKind, Happening
 from eth_pipeline.operations.health import HealthReport, Occasion, examine
 from eth_pipeline.operations.host_health import Check
+from eth_pipeline.operations.processes import note_start
 from eth_pipeline.operations.signal_log import SignalLog
 from eth_pipeline.settings import Settings
 from eth_pipeline_tests.decision_samples import HOUR, NOON, bars, funding, mark_bars, sample_settings, signal, walk
@@ -218,3 +220,18 @@ def test_a_registry_that_is_not_there_is_a_warning_and_is_not_created(tmp_path: 
     for name in ("registry answers", "alias agrees"):
         assert (check(report, name).passed, check(report, name).required) == (False, False)
     assert not (tmp_path / "mlflow").exists()
+
+
+def test_a_process_that_ended_or_runs_other_code_is_a_warning_and_none_at_all_too(tmp_path: Path) -> None:
+    settings = working_home(tmp_path)
+    assert "No start was noted" in check(examined(settings), "processes").detail
+    note_start(settings, name="daemon", pid=os.getpid(), now=NOON)
+    assert check(examined(settings), "processes").detail == "daemon run what lies here"
+    note = tmp_path / "processes" / "daemon.json"
+    for change in ({"files_digest": "0" * 64}, {"config_digest": "0" * 64}, {"created_at": "2020-01-01T00:00:00Z"}):
+        kept = note.read_text()
+        note.write_text(json.dumps(json.loads(kept) | change))
+        report = examined(settings)
+        assert not check(report, "processes").passed, change
+        assert report.healthy
+        note.write_text(kept)

@@ -12,6 +12,7 @@ from eth_pipeline.contracts.signal import CONSENSUS, FORECASTS, SignalRecord
 from eth_pipeline.contracts.tables import KLINES, MARK_KLINES
 from eth_pipeline.operations.config_audit import record_configuration
 from eth_pipeline.operations.lineage import lineage
+from eth_pipeline.registry.crossings import Crossings, ExportedSnapshot, ImportedCandidate
 from eth_pipeline.registry.promotion_log import PromotionLog
 from eth_pipeline.registry.verification import VerifiedBundle
 from eth_pipeline.signals.evidence import load_evidence
@@ -132,6 +133,42 @@ def test_an_hour_without_a_model_says_why_and_a_table_that_was_not_there_too(tol
     assert "did not exist" in steps["klines"]["note"]
     assert "did not exist" in steps["consensus"]["note"]
     assert CONSENSUS.name not in told.record.table_versions
+
+
+def test_a_model_from_beyond_the_air_gap_leads_to_node_and_snapshot(told: Told) -> None:
+    crossings = Crossings(told.host.settings.home)
+    snapshot = ExportedSnapshot(
+        number=3,
+        digest="5" * 64,
+        exported_at=NOON - 2 * HOUR,
+        config_digest="c" * 64,
+        code_commit="c0ffee",
+        tries=1,
+        provenance="simulated",
+        table_versions={"klines": 41},
+    )
+    candidate = ImportedCandidate(
+        fingerprint=told.bundle.fingerprint,
+        folder="candidates/imported-000003-x",
+        parameters_digest="d" * 64,
+        snapshot_number=3,
+        snapshot_digest=snapshot.digest,
+        node="gpu-node",
+        node_commit="c0ffee",
+        node_runs={"lightgbm_model": "run-on-the-node"},
+        collection="e" * 64,
+        collected_at=NOON - HOUR,
+        signed_with="f" * 64,
+        mlflow_run="m" * 32,
+        imported_at=NOON - HOUR,
+    )
+    crossings.note_export(snapshot)
+    crossings.note_import(candidate.model_copy(update={"fingerprint": "0" * 64}))
+    assert "snapshot" not in told.steps(), "another model came across, not this one"
+    crossings.note_import(candidate)
+    step = told.steps()["snapshot"]
+    assert (step["number"], step["node"], step["node_runs"]) == (3, "gpu-node", {"lightgbm_model": "run-on-the-node"})
+    assert (step["exported_at"], step["exported_tables"]) == ("2025-03-03T10:00:00Z", {"klines": 41})
 
 
 def test_a_version_that_was_vacuumed_is_named_and_no_crash(told: Told) -> None:

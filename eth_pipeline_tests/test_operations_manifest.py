@@ -13,6 +13,7 @@ from eth_pipeline.operations.manifest import (
     Manifest,
     code_version,
     collect_manifest,
+    folder_digest,
     lock_digest,
     table_versions,
     write_manifest,
@@ -92,3 +93,18 @@ def test_only_tables_that_exist_have_a_version(tmp_path: Path) -> None:
 def test_the_environment_has_one_name() -> None:
     assert lock_digest() == lock_digest()
     assert len(lock_digest()) == 64
+
+
+def test_two_dirty_states_of_one_commit_have_two_names(tmp_path: Path) -> None:
+    """A commit and the word dirty do not say which of two edits runs."""
+    (tmp_path / "sub").mkdir()
+    (tmp_path / "sub" / "a.py").write_text("x = 1\n")
+    names = [folder_digest(tmp_path)]
+    (tmp_path / "sub" / "a.cpython-311.pyc").write_bytes(b"compiled")
+    assert folder_digest(tmp_path) == names[0]
+    (tmp_path / "sub" / "a.py").write_text("x = 2\n")
+    names.append(folder_digest(tmp_path))
+    (tmp_path / "sub" / "a.py").rename(tmp_path / "sub" / "b.py")
+    names.append(folder_digest(tmp_path))
+    assert len(set(names)) == 3
+    assert code_version().files_digest == folder_digest(REPOSITORY / "eth_pipeline")

@@ -8,6 +8,7 @@ import pytest
 
 from eth_pipeline.contracts.signal import SIGNALS, Reason, ReasonCode, SignalRecord, SignalState
 from eth_pipeline.lake import Lake
+from eth_pipeline.operations.manifest import collect_manifest
 from eth_pipeline.operations.signal_log import SignalLog
 from eth_pipeline.signals.hourly import missed_record
 from eth_pipeline.signals.policy import judge
@@ -55,8 +56,9 @@ def test_a_record_is_a_row_and_a_line_with_manifest_and_consensus(lake: Lake, lo
 
 
 def test_a_given_manifest_is_carried_on_every_line(lake: Lake, tmp_path: Path) -> None:
-    SignalLog(lake, folder=tmp_path / "logs", manifest={"git": "abc"}).write(_record())
-    assert _lines(tmp_path)[0]["runtime_manifest"] == {"git": "abc"}
+    manifest = collect_manifest(SETTINGS, now=NOON, provenance="simulated", versions={"klines": 3})
+    SignalLog(lake, folder=tmp_path / "logs", manifest=manifest).write(_record())
+    assert _lines(tmp_path)[0]["runtime_manifest"] == manifest.as_dict()
 
 
 def test_of_two_open_evaluations_the_first_stays_and_nothing_is_appended(log: SignalLog, tmp_path: Path) -> None:
@@ -141,3 +143,18 @@ def test_an_empty_log_has_no_records(log: SignalLog) -> None:
     assert log.tail(3) == ()
     assert log.get(NOON) is None
     assert log.hours_without_record(NOON, NOON) == (NOON,)
+
+
+def test_a_record_whose_run_died_before_its_line_was_written_gets_it_later_and_once(
+    log: SignalLog, tmp_path: Path
+) -> None:
+    """A run killed between the table and the log left a record that no line tells of (soak, 2026-11-22)."""
+    first, second = log.write(_record()), log.write(_record(1))
+    (path,) = (tmp_path / "logs").glob("signals_*.jsonl")
+    whole = path.read_text()
+    path.write_text(whole[: whole.index("\n") + 200])  # the second line is cut off, as by a full disk
+    assert log.complete_lines([first, second]) == 1
+    assert log.complete_lines([first, second]) == 0
+    assert path.read_text().splitlines()[0] == whole.splitlines()[0]
+    last = json.loads(path.read_text().splitlines()[-1])
+    assert (last["data"]["decision_time"], last["data"]["run_id"]) == ("2025-03-03T13:00:00Z", second.run_id)

@@ -33,6 +33,11 @@ HOURS = hours_between(FIRST + timedelta(days=82), FIRST + timedelta(days=DAYS))
 RATES = funding({FIRST + 8 * n * HOUR: 0.0001 * (n % 5 - 1) for n in range(DAYS * 3)})
 NO_ROW = HOURS[40:43]
 EXTREME, NO_FORECAST = HOURS[59], HOURS[60]
+STRANGE = HOURS[100]
+BY_CONVICTION = HOURS[190:]
+"""The last hours are forecast by a vintage of the kind that has no quantiles."""
+SAMPLED = sorted({*range(0, 240, 5), *range(38, 46), *range(58, 64), 120, 150, 151, 152, *range(190, 200)})
+VOLATILITY = {time: 0.006 + 0.001 * (n % 5) for n, time in enumerate(HOURS)}
 ORIGINS: dict[str, Any] = {**ORIGIN, "table_versions": {"klines": 3}}
 
 
@@ -59,11 +64,13 @@ def forecast_rows() -> pl.DataFrame:
                     "long_threshold": 0.6 if late else 0.55,
                     "short_threshold": -0.01 if late else 0.45,
                     "provenance": "simulated",
-                    "quantiles": json.dumps(levels),
+                    "quantiles": None if time in BY_CONVICTION else json.dumps(levels),
+                    "regime": json.dumps({"calm": 0.2, "normal": 0.1, "stressed": 0.7}) if late else None,
+                    "input_coverage": 0.9,
+                    "out_of_bounds_share": 0.6 if time == STRANGE else 0.01,
                 }
             )
-    schema = {**HISTORICAL_FORECASTS.schema, "quantiles": pl.String}
-    return pl.DataFrame(rows, schema=schema).filter(pl.col("decision_time") != NO_FORECAST)
+    return pl.DataFrame(rows, schema=HISTORICAL_FORECASTS.schema).filter(pl.col("decision_time") != NO_FORECAST)
 
 
 def ledger(times: tuple[datetime, ...] = (HOURS[150],)) -> pl.DataFrame:
@@ -99,6 +106,7 @@ def inputs() -> HistoricalInputs:
         mark_prices={time: 2000.0 + n for n, time in enumerate(HOURS)},
         funding=funding_outlooks(RATES, HOURS),
         gaps=ledger_gaps(ledger(), symbol="ETHUSDT", decision_times=HOURS, window_hours=24),
+        volatility=VOLATILITY,
     )
 
 
@@ -145,6 +153,7 @@ def _alone(time: datetime, *, lake: Lake, past: list[PastHour]) -> SignalRecord:
         mark_price=INPUTS.mark_prices[time],
         funding=funding_outlooks(RATES.filter(pl.col("available_at") <= time), [time])[time],
         past=past,
+        volatility_per_hour=VOLATILITY[time],
         **ORIGINS,
     )
 
@@ -162,9 +171,8 @@ def _forecast_of(time: datetime) -> tuple[ModelInfo, Forecast] | tuple[None, Non
 def test_sampled_hours_are_byte_by_byte_what_the_hour_alone_makes(tmp_path_factory: pytest.TempPathFactory) -> None:
     lake = Lake(str(tmp_path_factory.mktemp("ledger")))
     lake.upsert(GAP_LEDGER, ledger())
-    sampled = sorted({*range(0, len(HOURS), 5), *range(38, 46), *range(58, 64), 120, 150, 151, 152})
-    assert len(sampled) >= 48
-    for n in sampled:
+    assert len(SAMPLED) >= 48
+    for n in SAMPLED:
         past = [PastHour.of(record) for record in RECORDS[max(0, n - 30) : n]]
         ours, theirs = RECORDS[n].flat(), _alone(HOURS[n], lake=lake, past=past).flat()
         assert json.dumps(ours) == json.dumps(theirs), HOURS[n]
@@ -183,6 +191,36 @@ def test_the_span_has_what_makes_a_comparison_worth_while() -> None:
         ReasonCode.BUNDLE_ABSENT,
         ReasonCode.RECOVERING,
     }
+    sampled = [RECORDS[n] for n in SAMPLED if RECORDS[n].action is not Action.HOLD]
+    by_quantiles = [record for record in sampled if record.kelly_share is not None]
+    assert len(by_quantiles) >= 5, "sizes from quantiles are among the compared hours"
+    assert {clip for record in by_quantiles for clip in record.size_limited_by} >= {"kelly_fraction", "single_cap"}
+    assert {record.kelly_share for record in sampled if record.decision_time in BY_CONVICTION} == {None}
+
+
+def test_a_vintage_without_quantiles_sizes_by_conviction_and_the_record_says_so() -> None:
+    """Its hours were once sized by conviction where the lived ones were sized by quantiles, and nothing told them."""
+    without = forecast_rows().with_columns(quantiles=pl.lit(None, pl.String))
+    old = vintage_forecasts(
+        without, coverage=INPUTS.coverage, settings=SETTINGS, code_commit="c0ffee", provenance="simulated"
+    )
+    silent = HistoricalInputs(**{**vars(INPUTS), "forecasts": old})
+    records = list(decide_history(silent, settings=SETTINGS, decision_times=HOURS, **ORIGINS))
+    acting = [record for record in records if record.decided_by == "forecast" and record.action is not Action.HOLD]
+    assert acting
+    assert {(record.kelly_share, bool(record.ml.ml_expected)) for record in acting} == {(None, False)}
+    shares = {record.decision_time: record.position_share for record in RECORDS}
+    assert any(record.position_share != shares[record.decision_time] for record in acting)
+
+
+def test_the_guards_see_of_a_vintage_what_they_see_of_a_bundle() -> None:
+    """Inputs beyond what was learnt from, and the state of the market, are part of what a past hour knew."""
+    strange = next(record for record in RECORDS if record.decision_time == STRANGE)
+    assert ReasonCode.ML_UNAVAILABLE in {reason.code for reason in strange.reasons}
+    assert "beyond the range" in next(r.detail for r in strange.reasons if r.code is ReasonCode.ML_UNAVAILABLE)
+    late = next(record for record in RECORDS[130:] if record.decision_time in INPUTS.forecasts)
+    assert late.ml.ml_regime == {"calm": 0.2, "normal": 0.1, "stressed": 0.7}
+    assert late.ml.ml_feature_coverage == 0.9
 
 
 def test_every_hour_has_exactly_one_record_and_a_rebuild_repeats_it() -> None:

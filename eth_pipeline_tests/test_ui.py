@@ -10,8 +10,10 @@ from pathlib import Path
 
 import httpx2
 import pytest
-from playwright.sync_api import Page, expect, sync_playwright
+from playwright.sync_api import BrowserContext, Page, expect, sync_playwright
 
+from eth_pipeline.contracts.signal import SIGNALS
+from eth_pipeline.lake import Lake
 from eth_pipeline_tests.running_up import Up, running_up, small_demo_home
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
@@ -25,27 +27,41 @@ QUIET = [
 
 
 @pytest.fixture(scope="module")
-def up(chromium: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Up]:
-    """A running `up` on an empty demo home; without a browser it is not even started."""
-    with running_up(small_demo_home(tmp_path_factory.mktemp("ui"))) as running:
+def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """An empty demo home."""
+    return small_demo_home(tmp_path_factory.mktemp("ui"))
+
+
+@pytest.fixture(scope="module")
+def up(chromium: str, home: Path) -> Iterator[Up]:
+    """A running `up`; without a browser it is not even started. One symbol: what four cost is ingestion."""
+    with running_up(home, environment={"ETH_PIPELINE_CROSS_SYMBOLS": "[]"}) as running:
         yield running
 
 
-@pytest.fixture
-def page(chromium: str, up: Up, tmp_path: Path) -> Iterator[Page]:
-    """A fresh browser whose relative addresses are the Dagster UI's."""
+@pytest.fixture(scope="module")
+def browser(chromium: str, up: Up, tmp_path_factory: pytest.TempPathFactory) -> Iterator[BrowserContext]:
+    """One browser, which loads the UI's scripts once; its relative addresses are the Dagster UI's."""
     with sync_playwright() as playwright:
         context = playwright.chromium.launch_persistent_context(
-            tmp_path / "browser",
+            tmp_path_factory.mktemp("browser"),
             executable_path=chromium,
             args=QUIET,
             base_url=f"http://127.0.0.1:{up.port}",
-            viewport={"width": 1600, "height": 1000},
         )
         context.set_default_timeout(PATIENCE_MS)
         expect.set_options(timeout=PATIENCE_MS)
-        yield context.pages[0]
+        yield context
         context.close()
+
+
+@pytest.fixture
+def page(browser: BrowserContext) -> Iterator[Page]:
+    """A fresh page."""
+    fresh = browser.new_page()
+    fresh.set_viewport_size({"width": 1600, "height": 1000})
+    yield fresh
+    fresh.close()
 
 
 def test_the_asset_graph_shows_the_planes_and_their_assets(page: Page) -> None:
@@ -78,7 +94,9 @@ def test_the_companion_of_a_stream_shows_a_freshness_policy(page: Page) -> None:
     expect(page.get_by_text(re.compile("Fails if more than .* since last materialization")).first).to_be_visible()
 
 
-def test_a_click_on_the_signal_is_refused_on_stale_input_and_works_again_afterwards(page: Page, up: Up) -> None:
+def test_a_click_on_the_signal_is_refused_on_stale_input_and_works_again_afterwards(
+    page: Page, up: Up, home: Path
+) -> None:
     """The incident: the reviewed system traded on bars that were 77.8 hours old while every job was green."""
     page.goto(HOURLY)
     materialize(page)
@@ -96,9 +114,20 @@ def test_a_click_on_the_signal_is_refused_on_stale_input_and_works_again_afterwa
     expect(page.get_by_text("Failed", exact=True).first).to_be_visible()
 
     control(up, "DELETE", "/sandbox/faults")
+    control(up, "POST", "/sandbox/clock", {"advance_seconds": 3600})
     page.goto(HOURLY)
     materialize(page)
     expect_status(page, "Success")
+    page.goto("/assets/klines?view=checks")
+    expect(page.get_by_text("Passed", exact=True).first).to_be_visible()
+    expect(page.get_by_text("Failed", exact=True)).to_have_count(0)
+    page.goto("/assets/hourly_signal")
+    materialize(page)  # the very click that was refused
+    expect_status(page, "Success")
+
+    states = Lake(str(home / "lake")).read(SIGNALS)["state"].to_list()
+    assert states[-2] == "blocked", "the refused hour is on record"
+    assert states[-1] != "blocked"
 
 
 def materialize(page: Page) -> None:

@@ -20,6 +20,7 @@ from eth_pipeline.board.bodies import (
     LineageBody,
     ManifestBody,
     ModelBody,
+    ProcessBody,
     SignalsBody,
     StepBody,
     StreamsBody,
@@ -145,12 +146,13 @@ def make_api(source: BoardSource) -> APIRouter:
 
     @router.get("/manifest", response_model=ManifestBody, responses=documented(), tags=["state"])
     def manifest() -> ManifestBody:
-        """Code, configuration, packages and data versions of the newest run."""
+        """Code, configuration, packages and data versions of the newest run; since when which process runs."""
         found, digest = source.manifest(), source.settings.digest()
         return ManifestBody(
             manifest=found,
             board_config_digest=digest,
             same_configuration=None if found is None else found.get("config_digest") == digest,
+            processes=tuple(ProcessBody(**asdict(process)) for process in source.processes()),
             settings=source.settings.masked(),
         )
 

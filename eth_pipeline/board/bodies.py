@@ -9,12 +9,14 @@ needs an instant, that instant is the last full minute and is in the body.
 from datetime import datetime
 from typing import Any
 
-from pydantic import BaseModel, ConfigDict, Field, create_model
+from pydantic import BaseModel, ConfigDict, Field
 
 from eth_pipeline.board.standing import Status
 from eth_pipeline.contracts.artifact import DataVersions, PromotionDecision, RuntimeContract
-from eth_pipeline.contracts.signal import MlFields, SignalRecord, StreamFreshness
+from eth_pipeline.contracts.flat_signal import FLAT_SIGNAL
+from eth_pipeline.contracts.signal import StreamFreshness
 from eth_pipeline.models.report import EvaluationReport
+from eth_pipeline.operations.processes import ProcessState
 from eth_pipeline.registry.production import Pointer
 from eth_pipeline.registry.promotion_log import PromotionEntry
 
@@ -23,12 +25,7 @@ class _Body(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", populate_by_name=True)
 
 
-_FIELDS: dict[str, Any] = {
-    name: (field.annotation, field) for name, field in SignalRecord.model_fields.items() if name != "ml"
-}
-SIGNAL: type[MlFields] = create_model(
-    "Signal", __base__=MlFields, __doc__="One hour's record, the `ml_*` fields at top level as in the log.", **_FIELDS
-)
+SIGNAL = FLAT_SIGNAL
 
 
 class LatestBody(_Body):
@@ -138,12 +135,28 @@ class AlertsBody(_Body):
     undelivered: int
 
 
+class ProcessBody(_Body):
+    """A process of this home, and what has changed since it started; null where it does not run."""
+
+    name: str
+    state: ProcessState
+    statement: str = Field(description="A sentence for people.")
+    pid: int | None
+    started_at: datetime | None = Field(description="Host time.")
+    commit: str | None
+    dirty: bool | None
+    same_code: bool | None = Field(description="The files of the package are those it started with.")
+    same_configuration: bool | None = Field(description="The board has the settings that it started with.")
+    same_bundle: bool | None = Field(description="The bundle in use is the one at its start; runs load it anew.")
+
+
 class ManifestBody(_Body):
-    """What the newest run wrote about itself, and how the board is configured."""
+    """What the newest run wrote about itself, which processes there are, and how the board is configured."""
 
     manifest: dict[str, Any] | None = Field(description="Null where no run has written one.")
     board_config_digest: str
     same_configuration: bool | None = Field(description="The newest run and the board have the same settings.")
+    processes: tuple[ProcessBody, ...] = Field(description="Started by `up`, a service unit or `eth-pipeline start`.")
     settings: dict[str, Any] = Field(description="The board's own settings; secrets are masked.")
 
 

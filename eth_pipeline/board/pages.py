@@ -43,6 +43,7 @@ def make_pages(source: BoardSource, *, sessions: Sessions) -> APIRouter:
             "model_expired": contract is not None and expired(contract, now=now),
             "alerts": attempt(source.alerts),
             "manifest": manifest,
+            "processes": attempt(source.processes),
             "manifest_behind": _behind(manifest.value.get("written_at") if manifest.value else None, now),
             "board_digest": source.settings.digest(),
             "masked": source.settings.masked(),

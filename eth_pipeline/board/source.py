@@ -19,6 +19,7 @@ from eth_pipeline.contracts.clock import HOUR, Clock, floor_hour
 from eth_pipeline.contracts.signal import SIGNALS, SignalRecord, StreamFreshness
 from eth_pipeline.lake import Lake
 from eth_pipeline.operations.lineage import LineageStep, lineage
+from eth_pipeline.operations.processes import ProcessStatus, process_statuses
 from eth_pipeline.operations.signal_log import SignalLog
 from eth_pipeline.settings import Settings
 from eth_pipeline.signals import kill_switch
@@ -52,7 +53,7 @@ class BoardSource:
     def __init__(self, settings: Settings, *, clock: Clock) -> None:
         self.settings = settings
         self.clock = clock
-        self._lake = Lake(settings.lake_location)
+        self._lake = Lake.of(settings)
         self._log = SignalLog(self._lake, folder=settings.home / "logs")
         self._account = AccountReader(self._lake, settings=settings)
 
@@ -126,6 +127,11 @@ class BoardSource:
             if not isinstance(found, dict):
                 raise ValueError("it is no JSON object")
             return found
+
+    def processes(self) -> tuple[ProcessStatus, ...]:
+        """Every process that was started here, and what has changed since it started."""
+        with reading("The notes of processes"):
+            return process_statuses(self.settings)
 
     def kill_switch(self) -> str | None:
         """Why an operator stopped trading; None while it is off."""

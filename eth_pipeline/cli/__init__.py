@@ -17,11 +17,16 @@ from eth_pipeline.cli import (
     inspect,
     keys,
     kill_switch,
+    node,
+    plan,
     prepare,
     registry,
+    search,
     serving,
     shadow,
     signals,
+    soak,
+    start,
     vintages,
 )
 from eth_pipeline.cli.console import refuse_on_error
@@ -41,6 +46,9 @@ app.add_typer(signals.app, name="signals")
 app.add_typer(kill_switch.app, name="kill-switch")
 app.add_typer(configuration.app, name="config")
 app.add_typer(vintages.app, name="vintages")
+app.add_typer(node.app, name="node")
+app.command("search")(search.search)
+app.add_typer(plan.app, name="plan")
 app.add_typer(registry.promotions_app, name="promotions")
 app.add_typer(keys.app, name="keys")
 app.add_typer(registry.bundle_app, name="bundle")
@@ -54,6 +62,8 @@ app.add_typer(alerts.app, name="alerts")
 app.command("shadow-report")(shadow.shadow_report)
 app.command("board")(board.board)
 app.command("manifest")(inspect.manifest)
+app.command("start")(start.start)
+app.command("soak")(soak.soak)
 
 _HOME = Path(".eth_pipeline")
 

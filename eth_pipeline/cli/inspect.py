@@ -9,6 +9,7 @@ import typer
 from rich.table import Table
 
 from eth_pipeline.cli.console import out, print_json, refuse_on_error
+from eth_pipeline.cli.tables import process_table
 from eth_pipeline.settings import load_settings
 
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
@@ -52,24 +53,29 @@ def health(
 
 
 def manifest(as_json: AsJson = False) -> None:
-    """Show which code, configuration, bundle, packages and data versions are in use here."""
+    """Show which code, configuration, bundle, packages and data versions are in use here, and by which processes.
+
+    A process that was started by `up` or a service unit is listed with its start, and with what has changed since.
+    """
     with refuse_on_error():
         from eth_pipeline.contracts.clock import SystemClock
         from eth_pipeline.defs.emission import run_manifest
         from eth_pipeline.lake import Lake
+        from eth_pipeline.operations.processes import process_statuses
         from eth_pipeline.registry.production import pointer
 
         settings = load_settings()
         found = pointer(settings.home)
         value = run_manifest(
             settings,
-            Lake(settings.lake_location),
+            Lake.of(settings),
             now=SystemClock().now(),
             fingerprint=found.fingerprint if found else None,
             model_version=found.version if found else None,
         ).as_dict()
+        processes = process_statuses(settings)
         if as_json:
-            print_json(value)
+            print_json(value | {"processes": [process.as_dict() for process in processes]})
             return
         table = Table(title="Runtime manifest", title_justify="left")
         table.add_column("field")
@@ -78,3 +84,4 @@ def manifest(as_json: AsJson = False) -> None:
             lines = "\n".join(f"{k} {v}" for k, v in item.items()) if isinstance(item, dict) else str(item)
             table.add_row(name, lines or "none")
         out.print(table)
+        out.print(process_table(processes))

@@ -49,8 +49,10 @@ def show(as_json: AsJson = False) -> None:
     """Show the trusted keys and the one that signs here; exit 1 when a promotion here would be refused."""
     with refuse_on_error():
         from eth_pipeline.registry.keys import examine_keys
+        from eth_pipeline.registry.signing import key_id
 
         settings = load_settings()
+        peers = {str(path): key_id(path) for path in settings.peer_public_keys}
         found = examine_keys(private_key=settings.private_key_path, public_keys=settings.public_key_paths)
     if as_json:
         print_json(
@@ -61,6 +63,7 @@ def show(as_json: AsJson = False) -> None:
                     {"public_key": str(key.public_key), "key_id": key.key_id, "signs": key.signs}
                     for key in found.pinned
                 ],
+                "peers": [{"public_key": path, "key_id": identifier} for path, identifier in peers.items()],
                 "problems": found.problems,
             }
         )
@@ -68,6 +71,8 @@ def show(as_json: AsJson = False) -> None:
         for key in found.pinned:
             note = "  signs here" if key.signs else ""
             out.print(f"{(key.key_id or 'unreadable')[:12]}  {key.public_key}{note}", soft_wrap=True, highlight=False)
+        for path, identifier in peers.items():
+            out.print(f"{identifier[:12]}  {path}  other side of the air gap", soft_wrap=True, highlight=False)
         if found.signing_key_id is None:
             out.print(f"This host only verifies: there is no {found.private_key}.", soft_wrap=True)
         for sentence in found.problems:

@@ -29,10 +29,15 @@ _POLL_SECONDS = 0.2
 
 @dataclass
 class ProcessGroup:
-    """Processes that live and die with a `with` block; each writes its output to a log file in `logs`."""
+    """Processes that live and die with a `with` block; each writes its output to a log file in `logs`.
+
+    Attributes:
+        note: told name and pid of everything that starts; what it answers is the line that its log begins with.
+    """
 
     logs: Path
     environment: Mapping[str, str]
+    note: Callable[[str, int], str] | None = None
     _running: dict[str, subprocess.Popen[bytes]] = field(default_factory=dict)
 
     def __enter__(self) -> "ProcessGroup":
@@ -47,7 +52,7 @@ class ProcessGroup:
     def start(self, name: str, command: Sequence[str], *, environment: Mapping[str, str] | None = None) -> None:
         """Start `command` in its own session, so that Ctrl-C reaches us first and we stop it in order."""
         with (self.logs / f"{name}.log").open("ab") as log:
-            self._running[name] = subprocess.Popen(  # noqa: S603  # lists built by this package, never a shell
+            process = self._running[name] = subprocess.Popen(  # noqa: S603  # lists built by this package, never a shell
                 list(command),
                 stdout=log,
                 stderr=subprocess.STDOUT,
@@ -55,6 +60,8 @@ class ProcessGroup:
                 env={**os.environ, **self.environment, **(environment or {})},
                 start_new_session=True,
             )
+            if self.note is not None:
+                log.write(f"{self.note(name, process.pid)}\n".encode())
 
     def wait_until(self, name: str, healthy: Callable[[], bool], *, timeout_seconds: float) -> None:
         """Poll until healthy.

@@ -9,6 +9,7 @@ from typing import Annotated
 import typer
 from rich.table import Table
 
+from eth_pipeline.cli import air_gap
 from eth_pipeline.cli.console import err, out, print_json, refuse_on_error
 from eth_pipeline.contracts.clock import iso
 from eth_pipeline.settings import load_settings
@@ -145,30 +146,75 @@ def verify_promotions(
 
 @bundle_app.command("export")
 def export_bundle(
-    folder: Annotated[Path, typer.Argument(help="Bundle folder: a candidate, or one below <home>/production.")],
-    archive: Annotated[Path, typer.Argument(help="File to write.")],
+    paths: Annotated[
+        list[Path] | None,
+        typer.Argument(
+            metavar="FOLDER ARCHIVE", help="Bundle folder and file to write; --snapshot takes the file only."
+        ),
+    ] = None,
+    snapshot: Annotated[
+        bool, typer.Option("--snapshot", help="Write what a node without a network trains from, instead of a bundle.")
+    ] = False,
 ) -> None:
-    """Write a bundle to one file; the same bundle gives the same bytes on every host."""
+    """Write a bundle, or a training snapshot, to one file; the same bundle gives the same bytes on every host."""
+    given = paths or []
+    if (snapshot and len(given) > 1) or (not snapshot and len(given) != 2):
+        raise typer.BadParameter("Give FOLDER ARCHIVE, or --snapshot [ARCHIVE].")
     with refuse_on_error():
+        if snapshot:
+            air_gap.export_snapshot(given[0] if given else None)
+            return
         from eth_pipeline.registry.archive import pack_bundle
         from eth_pipeline.registry.bundle import fingerprint
 
+        folder, archive = given
         pack_bundle(folder, archive)
         out.print(f"{archive} holds bundle {fingerprint(folder)[:12]}.", soft_wrap=True)
 
 
 @bundle_app.command("import")
 def import_bundle(
-    archive: Annotated[Path, typer.Argument(help="File that `bundle export` wrote.")],
-    folder: Annotated[Path, typer.Argument(help="New folder for the bundle.")],
+    archive: Annotated[Path | None, typer.Argument(help="File that `bundle export` wrote.")] = None,
+    folder: Annotated[Path | None, typer.Argument(help="New folder for the bundle.")] = None,
+    snapshot: Annotated[
+        Path | None, typer.Option(help="File that `bundle export --snapshot` wrote; on a node.")
+    ] = None,
+    candidates: Annotated[
+        Path | None, typer.Option(help="File that `bundle collect` wrote; on the signal host.")
+    ] = None,
 ) -> None:
-    """Unpack a bundle into a new folder; it proves nothing until it is verified or promoted here."""
+    """Unpack a bundle into a new folder, or take over a training snapshot or a node's candidates, verified.
+
+    A bundle proves nothing until it is verified or promoted here.
+    """
+    given = [path is not None for path in (archive, snapshot, candidates)]
+    if sum(given) != 1 or (archive is None) != (folder is None):
+        raise typer.BadParameter("Give one of ARCHIVE FOLDER, --snapshot FILE, --candidates FILE.")
     with refuse_on_error():
+        if snapshot is not None:
+            air_gap.import_snapshot(snapshot)
+            return
+        if candidates is not None:
+            air_gap.import_candidates(candidates)
+            return
+        assert archive is not None
+        assert folder is not None
         from eth_pipeline.registry.archive import unpack_bundle
         from eth_pipeline.registry.bundle import fingerprint
 
         unpack_bundle(archive, folder)
         out.print(f"{folder} holds bundle {fingerprint(folder)[:12]}. Verify or promote it before use.", soft_wrap=True)
+
+
+@bundle_app.command("collect")
+def collect_candidates(
+    archive: Annotated[
+        Path | None, typer.Argument(help="File to write; empty means one below <home>/outgoing.")
+    ] = None,
+) -> None:
+    """On a node that trains from a snapshot: write its candidates and all that tells of them to one signed file."""
+    with refuse_on_error():
+        air_gap.collect(archive)
 
 
 @bundle_app.command("verify")

@@ -33,7 +33,7 @@ def shadow_report(
 
         settings = load_settings()
         now = SystemClock().now() + (known_offset(settings) or timedelta(0))
-        window = read_window(Lake(settings.lake_location), settings, now=now, days=days)
+        window = read_window(Lake.of(settings), settings, now=now, days=days)
         report = make_report(window, settings)
         if output is not None:
             from eth_pipeline.operations.shadow_plots import draw

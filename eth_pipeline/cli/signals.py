@@ -50,6 +50,14 @@ def show(
             out.print(signal_table(record))
 
 
+@app.command("schema")
+def show_schema() -> None:
+    """Print the JSON Schema of the lines of the signal log."""
+    from eth_pipeline.operations.signal_line import stored_schema
+
+    print_json(stored_schema())
+
+
 @app.command("lineage")
 def show_lineage(
     hour: Annotated[
@@ -63,7 +71,7 @@ def show_lineage(
 
         settings = load_settings()
         record = newest_record(settings) if hour == "newest" else _record_of(settings, hour)
-        steps = lineage(record, lake=Lake(settings.lake_location), settings=settings)
+        steps = lineage(record, lake=Lake.of(settings), settings=settings)
         if as_json:
             print_json({step.name: step.facts for step in steps})
         else:
@@ -92,7 +100,7 @@ def _record_of(settings: Settings, hour: str) -> SignalRecord:
 
 def _records(settings: Settings) -> list[SignalRecord]:
     ours = (pl.col("symbol") == settings.symbol) & (pl.col("phase") == settings.phase)
-    rows = Lake(settings.lake_location).read(SIGNALS, where=ours).sort("decision_time")
+    rows = Lake.of(settings).read(SIGNALS, where=ours).sort("decision_time")
     if not rows.height:
         raise NeedsHuman(
             f"No signal of phase {settings.phase} is recorded in {settings.lake_location}. "

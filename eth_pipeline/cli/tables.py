@@ -3,6 +3,8 @@
 Belongs here: layout on a terminal. Does not belong: what the figures are.
 """
 
+from collections.abc import Iterable
+
 from rich.table import Table
 
 from eth_pipeline.cli.console import STATE_STYLE
@@ -11,6 +13,7 @@ from eth_pipeline.contracts.clock import iso
 from eth_pipeline.contracts.signal import SignalRecord
 from eth_pipeline.models.report import Estimate, EvaluationReport
 from eth_pipeline.operations.lineage import LineageStep
+from eth_pipeline.operations.processes import ProcessStatus
 
 
 def signal_table(record: SignalRecord) -> Table:
@@ -141,4 +144,16 @@ def lineage_table(record: SignalRecord, steps: tuple[LineageStep, ...]) -> Table
     table.add_column("what identifies it", overflow="fold")
     for step in steps:
         table.add_row(step.name, "\n".join(f"{name} {value}" for name, value in step.facts.items()))
+    return table
+
+
+def process_table(processes: Iterable[ProcessStatus]) -> Table:
+    """State, start and commit of every process, and what has changed since it started."""
+    table = Table(title="Processes", title_justify="left")
+    for name in ("process", "state", "since", "pid", "commit", "against what lies here"):
+        table.add_column(name, overflow="fold")
+    for process in processes:
+        commit = (process.commit or "")[:12] + ("-dirty" if process.dirty else "")
+        since = iso(process.started_at) if process.started_at else ""
+        table.add_row(process.name, process.state, since, str(process.pid or ""), commit, process.statement)
     return table

@@ -22,6 +22,7 @@ import httpx2
 from eth_pipeline.cli.console import out
 from eth_pipeline.cli.market import MarketPlan
 from eth_pipeline.cli.processes import LOOPBACK, ProcessGroup, accepts, answers, free_port, require_free
+from eth_pipeline.cli.start import noted
 from eth_pipeline.contracts.clock import SystemClock, iso
 from eth_pipeline.contracts.signal import SIGNALS
 from eth_pipeline.contracts.tables import KLINES
@@ -69,7 +70,7 @@ def run_up(*, home: Path | None, port: int, mlflow_port: int, board_port: int, s
         signal.signal(number, _interrupt)
     started = time.monotonic()
     plan = MarketPlan.load(settings.home)
-    with ProcessGroup(logs=settings.home / "logs", environment={}) as group:
+    with ProcessGroup(logs=settings.home / "logs", environment={}, note=noted) as group:
         if plan is not None:
             settings = _start_sandbox(group, plan, settings)
         if _owns_mlflow(settings):
@@ -117,7 +118,7 @@ def _start_board(group: ProcessGroup, port: int) -> None:
 
 def _resumed(plan: MarketPlan, settings: Settings) -> datetime:
     """Where the virtual clock goes on: time never runs back behind what an earlier `up` stored or signalled."""
-    lake = Lake(settings.lake_location)
+    lake = Lake.of(settings)
     stored = (lake.newest(KLINES), lake.newest(SIGNALS))
     return max([plan.as_of, *(instant for instant in stored if instant is not None)])
 

@@ -1,22 +1,20 @@
 """`vintages`: train the models of past months, and let them forecast those months.
 
-Belongs here: which months, how many at a time, output. Does not belong: training (the assets `model_vintage` and
-`historical_forecasts`). Every month is a Dagster run of its own in a process of its own, so a month that fails
-costs a month, and a rerun goes on with the months that are missing.
+Belongs here: which months, where, output. Does not belong: training (the assets `model_vintage` and
+`historical_forecasts`), the workers (`cli.fan_out`). Every month is a Dagster run of its own in a worker process, so a
+month that fails costs a month, and a rerun goes on with the months that are missing.
 """
 
-import os
-from collections.abc import Iterator
-from concurrent.futures import ProcessPoolExecutor, as_completed
-from contextlib import contextmanager
+from dataclasses import dataclass
 from datetime import UTC, datetime
-from multiprocessing import get_context
 from typing import Annotated, Any
+from uuid import uuid4
 
 import typer
 from rich.table import Table
 
 from eth_pipeline.cli.console import err, out, print_json, refuse_on_error
+from eth_pipeline.cli.fan_out import Workers, fan_out
 from eth_pipeline.errors import NeedsHuman, SettingsInvalid
 from eth_pipeline.settings import Settings, load_settings
 
@@ -25,11 +23,25 @@ AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 _MONTH = "%Y-%m"
 
 
+@dataclass(frozen=True)
+class _Training:
+    """One month, of one call of the command."""
+
+    month: str
+    asked: str
+
+    def tags(self) -> dict[str, str]:
+        return {"eth_pipeline/fan_out": self.asked, "eth_pipeline/month": self.month}
+
+
 @app.command("train")
 def train(
     first: Annotated[str, typer.Option("--from", help="First month, for example 2024-01.")],
     last: Annotated[str, typer.Option("--to", help="Last month, included.")],
     workers: Annotated[int, typer.Option(min=1, help="Months trained at the same time.")] = 1,
+    cluster: Annotated[
+        str | None, typer.Option(help="Scheduler of a running cluster, instead of workers here: tls://HOST:PORT.")
+    ] = None,
     force: Annotated[bool, typer.Option("--force", help="Train months again that have a vintage.")] = False,
     as_json: AsJson = False,
 ) -> None:
@@ -38,7 +50,7 @@ def train(
         settings = load_settings()
         asked = months(first, last)
         wanted = asked if force else [month for month in asked if not _is_done(settings, month)]
-        outcomes = dict.fromkeys(asked, "was there") | _run(wanted, workers=workers)
+        outcomes = dict.fromkeys(asked, "was there") | _run(wanted, workers=Workers(count=workers, cluster=cluster))
         if not as_json:
             out.print(_table(settings, outcomes))
         else:
@@ -89,33 +101,19 @@ def months(first: str, last: str) -> list[str]:
     return [f"{number // 12}-{number % 12 + 1:02d}" for number in numbers]
 
 
-def _run(wanted: list[str], *, workers: int) -> dict[str, str]:
-    """Outcome of every month; each worker is a fresh process with its share of the threads."""
+def _run(wanted: list[str], *, workers: Workers) -> dict[str, str]:
+    """Outcome of every month."""
     outcomes: dict[str, str] = {}
-    if not wanted:
-        return outcomes
-    with _threads_shared_by(workers), ProcessPoolExecutor(workers, mp_context=get_context("spawn")) as pool:
-        running = {pool.submit(_materialize, month): month for month in wanted}
-        for done, future in enumerate(as_completed(running), start=1):
-            outcomes[running[future]] = future.result()
-            err.print(f"{done}/{len(wanted)} {running[future]}: {outcomes[running[future]]}", highlight=False)
+    asked = uuid4().hex
+    tasks = [_Training(month, asked) for month in wanted]
+    for done, finished in enumerate(fan_out(_materialize, tasks, workers=workers), start=1):
+        month = finished.task.month
+        outcomes[month] = finished.result or f"failed: {finished.error}"
+        err.print(f"{done}/{len(wanted)} {month}: {outcomes[month]}", highlight=False, markup=False)
     return outcomes
 
 
-@contextmanager
-def _threads_shared_by(workers: int) -> Iterator[None]:
-    before = os.environ.get("OMP_NUM_THREADS")
-    os.environ["OMP_NUM_THREADS"] = str(max(1, (os.cpu_count() or 1) // workers))
-    try:
-        yield
-    finally:
-        if before is None:
-            del os.environ["OMP_NUM_THREADS"]
-        else:
-            os.environ["OMP_NUM_THREADS"] = before
-
-
-def _materialize(month: str) -> str:
+def _materialize(training: _Training) -> str:
     """One Dagster run of one month; returns `trained` or `failed: why`."""
     import dagster as dg
 
@@ -126,8 +124,13 @@ def _materialize(month: str) -> str:
     job = defs.resolve_implicit_global_asset_job_def().get_subset(asset_selection=wanted)
     quiet: dict[str, Any] = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
     with open_instance(load_settings()) as instance:
+        _close_lost_runs(instance, training)
         result = job.execute_in_process(
-            instance=instance, partition_key=f"{month}-01", run_config=quiet, raise_on_error=False
+            instance=instance,
+            partition_key=f"{training.month}-01",
+            run_config=quiet,
+            tags=training.tags(),
+            raise_on_error=False,
         )
     if result.success:
         return "trained"
@@ -137,6 +140,16 @@ def _materialize(month: str) -> str:
         if event.is_step_failure and event.step_failure_data.error is not None
     ]
     return f"failed: {reasons[0].strip() if reasons else 'see the run'} (run {result.run_id})"
+
+
+def _close_lost_runs(instance: Any, training: _Training) -> None:
+    """A worker that died under this month left its run behind as started; this try takes its place."""
+    import dagster as dg
+
+    unfinished = [dg.DagsterRunStatus.NOT_STARTED, dg.DagsterRunStatus.STARTING, dg.DagsterRunStatus.STARTED]
+    left = dg.RunsFilter(tags=training.tags(), statuses=unfinished)
+    for run in instance.get_runs(left):
+        instance.report_run_canceled(run, message="Its worker was lost; another worker trains this month again.")
 
 
 def _is_done(settings: Settings, month: str) -> bool:
@@ -158,7 +171,7 @@ def _table(settings: Settings, outcomes: dict[str, str]) -> Table:
     from eth_pipeline.contracts.artifact import HISTORICAL_FORECASTS
     from eth_pipeline.lake import Lake
 
-    stored = Lake(settings.lake_location).read(HISTORICAL_FORECASTS, columns=["decision_time", "horizon_hours"])
+    stored = Lake.of(settings).read(HISTORICAL_FORECASTS, columns=["decision_time", "horizon_hours"])
     counted = dict(stored.group_by(stored["decision_time"].dt.strftime(_MONTH)).len().rows())
     table = Table(title="Vintages", title_justify="left")
     for name in ("month", "outcome", "forecasts stored"):

@@ -91,7 +91,8 @@ class TableContract:
                 "`contracts.tables` disagree; change them together."
             )
         frame = frame.select(list(schema))
-        wrong = {n: str(frame.schema[n]) for n, dtype in schema.items() if frame.schema[n] != dtype}
+        found = dict(zip(frame.columns, frame.dtypes, strict=True))  # `frame.schema` is built anew at every access
+        wrong = {name: str(found[name]) for name, dtype in schema.items() if found[name] != dtype}
         if wrong:
             expected = {name: str(schema[name]) for name in wrong}
             raise ContractViolation(f"{self.name}: dtypes {wrong}, expected {expected}. Cast in the producer.")

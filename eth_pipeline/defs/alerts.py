@@ -88,5 +88,19 @@ def _failed_run(instance: DagsterInstance, record: RunRecord) -> FailedRun | Non
         run_id=run.run_id,
         steps=tuple(sorted(name for name, _ in steps)),
         last_success=good[0].dagster_run.run_id if good else None,
-        error=errors[0] if errors else "it gave no message",
+        error=errors[0] if errors else _why_without_step(instance, run.run_id),
     )
+
+
+def _why_without_step(instance: DagsterInstance, run_id: str) -> str:
+    """What a run says that died without a failed step: its host was gone, or never began it."""
+    causes, ends = [], []
+    for stored in instance.get_records_for_run(
+        run_id, of_type={DagsterEventType.ENGINE_EVENT, DagsterEventType.RUN_FAILURE}
+    ).records:
+        event = stored.event_log_entry.get_dagster_event()
+        if event.event_type is DagsterEventType.RUN_FAILURE:
+            ends.append(event.message or "")
+        elif event.engine_event_data.error is not None:
+            causes.append(event.engine_event_data.error.message)
+    return " ".join(" ".join([*ends, *causes]).split()) or "it gave no message"

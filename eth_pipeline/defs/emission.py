@@ -47,6 +47,7 @@ def emit_newest_hour(context: dg.AssetExecutionContext, pipeline: Pipeline) -> l
     settings, lake, moment = pipeline.settings(), pipeline.lake(), pipeline.moment()
     oldest = signal_log(lake, settings).oldest(symbol=settings.symbol, phase=settings.phase)
     first = moment.decision_time if oldest is None else max(oldest, moment.decision_time - _LONGEST_FILL)
+    _finish_writing(lake, settings, until=moment.decision_time)
     missed = _record_missed(context, pipeline, moment, first=first, end=moment.decision_time)
     return [*missed, _decide(context, pipeline, moment)]
 
@@ -88,7 +89,7 @@ def emit_failed_hour(pipeline: Pipeline, *, run_id: str, started_at: datetime, e
 
 def signal_log(lake: Lake, settings: Settings, *, manifest: Manifest | None = None) -> SignalLog:
     """The log of this home."""
-    return SignalLog(lake, folder=settings.home / "logs", manifest=manifest.as_dict() if manifest else None)
+    return SignalLog(lake, folder=settings.home / "logs", manifest=manifest)
 
 
 def run_manifest(
@@ -167,6 +168,14 @@ def _write(
     standing = list(signal_log(lake, settings, manifest=manifest).write_many(records))
     announce(lake, standing, folder=settings.home / "logs")
     return standing
+
+
+def _finish_writing(lake: Lake, settings: Settings, *, until: datetime) -> None:
+    """Line and announced change of every recent record: a run that died after its record left them out."""
+    log = signal_log(lake, settings)
+    lived = log.between(until - LOOK_BACK_HOURS * HOUR, until + HOUR, symbol=settings.symbol, phase=settings.phase)
+    log.complete_lines(lived)
+    announce(lake, lived, folder=settings.home / "logs")
 
 
 def _record_missed(

@@ -28,6 +28,22 @@ TRAINING_ASSETS = [
     "promotion_decision",
 ]
 EVERY_MODEL = [*TRAINING_ASSETS, "cross_asset_model", "lstm_model", "tft_model"]
+PLAN_JOBS = {
+    "plan_data": ("features", "labels"),
+    "plan_base": (
+        "lightgbm_model",
+        "lstm_model",
+        "tft_model",
+        "cross_asset_model",
+        "quantile_model",
+        "regime_model",
+    ),
+    "plan_stacking": ("candidate_bundle",),
+    "plan_onnx": ("bundle_check",),
+    "plan_report": ("training_report",),
+}
+"""Stages of the training plan (h800/plan.yaml): job and its assets."""
+
 _NO_RETRIES = {"dagster/max_retries": "0"}  # also where an instance switches run retries on; see `defs.failures`
 
 hourly_job = dg.define_asset_job(
@@ -58,9 +74,11 @@ full_training_job = dg.define_asset_job(
 
 maintenance_job = dg.define_asset_job(
     "maintenance",
-    selection=dg.AssetSelection.assets("gap_ledger", "archive_recheck", "account_tear_sheet", "lake_maintenance"),
+    selection=dg.AssetSelection.assets(
+        "gap_ledger", "archive_recheck", "account_tear_sheet", "lake_maintenance", "run_retention"
+    ),
     executor_def=dg.in_process_executor,
-    description="Count the gap ledger, ask the archive for replaced files, draw the tear sheet, compact the lake.",
+    description="Count the gap ledger, ask the archive for replaced files, draw the tear sheet, compact lake and runs.",
     tags={"dagster/max_retries": "0"},
 )
 
@@ -71,3 +89,14 @@ production_job = dg.define_asset_job(
     description="Bring the registry's production bundle to this host, verified.",
     tags=_NO_RETRIES,
 )
+
+plan_jobs = [
+    dg.define_asset_job(
+        name,
+        selection=dg.AssetSelection.assets(*assets),
+        executor_def=dg.multi_or_in_process_executor,
+        description=f"A stage of the training plan (eth-pipeline plan): {', '.join(assets)}.",
+        tags=_NO_RETRIES,
+    )
+    for name, assets in PLAN_JOBS.items()
+]

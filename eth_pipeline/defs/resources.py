@@ -11,6 +11,7 @@ from datetime import datetime, timedelta
 from pathlib import Path
 
 import dagster as dg
+from pydantic import PrivateAttr
 
 from eth_pipeline.contracts.clock import HOUR, SystemClock, floor_hour, iso
 from eth_pipeline.errors import EthPipelineError, RegionRestricted
@@ -44,13 +45,23 @@ class Moment:
 class Pipeline(dg.ConfigurableResource):
     """Gives every asset its settings, the lake, the exchange and the time."""
 
+    _in_run: bool = PrivateAttr(default=False)
+    _of_run: Settings | None = PrivateAttr(default=None)
+
+    def setup_for_execution(self, context: dg.InitResourceContext) -> None:  # noqa: ARG002  # Dagster passes it
+        """A run reads its settings once: its steps ask some sixty times, and must not see them change in between."""
+        self._in_run = True
+
     def settings(self) -> Settings:
-        """The settings of this process's environment."""
-        return load_settings()
+        """The settings of this process's environment; of one run always the same."""
+        if not self._in_run:
+            return load_settings()
+        self._of_run = self._of_run or load_settings()
+        return self._of_run
 
     def lake(self) -> Lake:
         """The lake that the settings name."""
-        return Lake(self.settings().lake_location)
+        return Lake.of(self.settings())
 
     @contextmanager
     def transport(self) -> Iterator[Transport]:

@@ -28,7 +28,7 @@ maintenance_schedule = dg.ScheduleDefinition(
     cron_schedule="40 4 * * *",
     execution_timezone="UTC",
     default_status=dg.DefaultScheduleStatus.RUNNING,
-    description="Daily: gap ledger, replaced archive files, compaction and vacuum.",
+    description="Daily: gap ledger, replaced archive files, compaction and vacuum, old runs.",
 )
 
 training_schedule = dg.ScheduleDefinition(

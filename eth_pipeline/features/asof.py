@@ -3,6 +3,7 @@
 Belongs here: the backward join on `available_at` with a maximum age. Does not belong: what the rows mean.
 """
 
+import math
 from collections.abc import Mapping
 from datetime import timedelta
 
@@ -42,11 +43,15 @@ def asof_join(
     fresh = rows >= 0
     fresh[fresh] = instants[fresh] - news[data_time].to_numpy()[rows[fresh]] <= np.timedelta64(max_age)
     picked = pl.Series(np.where(fresh, rows, news.height))
-    schema = news.schema
-    values = {
-        new: pl.col(old).fill_nan(None) if schema[old].is_float() else pl.col(old) for old, new in columns.items()
-    }
-    return left.hstack(news.select(value.gather(picked, null_on_oob=True).alias(new) for new, value in values.items()))
+    values = news.select(pl.col(list(columns)).gather(picked, null_on_oob=True))
+    return left.hstack([_without_nan(values[old]).alias(new) for old, new in columns.items()])
+
+
+def _without_nan(values: pl.Series) -> pl.Series:
+    """NaN to null; a sum that is a number has none in it, and is had for a tenth of the search's price."""
+    if not values.dtype.is_float() or math.isfinite(values.sum()):
+        return values
+    return values.fill_nan(None)
 
 
 def in_order_known(rows: pl.DataFrame, data_time: str) -> pl.DataFrame:

@@ -43,11 +43,11 @@ def aggregate(bars: pl.DataFrame, *, interval: str, base_interval: str) -> pl.Da
         ContractViolation: an unknown interval, or one that the base interval does not divide.
     """
     parts = _parts(interval, base_interval)
-    if "interval" in bars.columns:
+    if "interval" in bars.columns and not (bars["interval"] == base_interval).all(ignore_nulls=False):
         bars = bars.filter(pl.col("interval") == base_interval)
     volumes = [name for name in VOLUME_COLUMNS if name in bars.columns]
     prices = ["open", "high", "low", "close"]
-    bars = _in_order(bars.select(*_KEY, *prices, *volumes))
+    bars = _in_order(bars[[*_KEY, *prices, *volumes]])
     if parts == 1:
         return bars
     size = INTERVALS[interval]

@@ -22,6 +22,7 @@ def family() -> Family:
         (fast / slow - 1).alias("macd_line"),
         rolling.deviation(c("close"), 20).alias("close_deviation_20h"),
         _stochastic_k(9).alias("kdj_k_raw"),
+        *_directional(14),
     )
     return Family("oscillators", (*_macd(), *_rsi(), *_kdj(), *_bands(), *_flows()), shared)
 
@@ -91,9 +92,7 @@ def _flows() -> list[Feature]:
     step = c("typical").diff()
     flow = pl.when(step.is_not_null()).then(c("typical") * c("volume"))
     inflow = pl.when(step > 0).then(flow).when(step.is_not_null()).then(0.0)
-    up, down = c("high").diff(), -c("low").diff()
-    plus = rolling.mean(pl.when((up > down) & (up > 0)).then(up).when(up.is_not_null()).then(0.0), 14)
-    minus = rolling.mean(pl.when((down > up) & (down > 0)).then(down).when(down.is_not_null()).then(0.0), 14)
+    plus, minus = c("directional_plus"), c("directional_minus")
     return [
         Feature(
             "money_flow_14h",
@@ -108,3 +107,14 @@ def _flows() -> list[Feature]:
             "Upward minus downward directional movement over their sum, 14 hours.",
         ),
     ]
+
+
+def _directional(window_hours: int) -> tuple[pl.Expr, pl.Expr]:
+    """Mean upward and mean downward directional movement (Wilder 1978, with simple means)."""
+    up, down = c("high").diff(), -c("low").diff()
+    plus = pl.when((up > down) & (up > 0)).then(up).when(up.is_not_null()).then(0.0)
+    minus = pl.when((down > up) & (down > 0)).then(down).when(down.is_not_null()).then(0.0)
+    return (
+        rolling.mean(plus, window_hours).alias("directional_plus"),
+        rolling.mean(minus, window_hours).alias("directional_minus"),
+    )

@@ -1,14 +1,15 @@
 """A vintage: the model that could have existed at the beginning of a month, and the forecasts of that month by it.
 
-Belongs here: training at a cutoff, scoring what follows through the exported model. Does not belong: storing either
-(`registry.trained`, the lake), the loop over months (a partitioned asset).
+Belongs here: training at a cutoff, scoring what follows through the exported model. Does not belong: what sizes a
+position (`models.vintage_sizing`), storing either (`registry.vintages`, the lake), the loop over months (a partitioned
+asset).
 
 A vintage is one refit of the walk-forward, taken out of it: early stopping and calibration on the newest part of the
 rows known at the cutoff, a refit on all of them, and thresholds from the same validation rows, which chose nothing
 else but the rounds and two calibration constants. It carries no out-of-fold report; the months that follow judge it.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Any
@@ -24,10 +25,18 @@ from eth_pipeline.models.folds import Fold, learnable_rows
 from eth_pipeline.models.forecaster import Forecaster
 from eth_pipeline.models.metrics import auc
 from eth_pipeline.models.parity import check_parity
+from eth_pipeline.models.quantile_forest import QuantileParameters
 from eth_pipeline.models.thresholds import choose_thresholds
+from eth_pipeline.models.vintage_sizing import VintageSizing, score_sizing, train_sizing
 from eth_pipeline.settings import TrainingSettings
 
 _NO_ROWS = np.empty(0, dtype=np.int64)
+_SIZED = {
+    "quantiles": pl.String,
+    "regime": pl.String,
+    "input_coverage": pl.Float64,
+    "out_of_bounds_share": pl.Float64,
+}
 
 
 @dataclass(frozen=True)
@@ -44,6 +53,8 @@ class Vintage:
         rows: rows learnt from, by horizon in hours.
         validation_auc: sign AUC on the rows that stopped and calibrated, by horizon; optimistic by design.
         parameters_digest: of the forecaster.
+        sizing: quantiles, regime and input bounds; None in a vintage of before 2026-11-22, or where none were asked
+            for. Hours that it forecasts are then sized by conviction.
     """
 
     algorithm: str
@@ -55,10 +66,16 @@ class Vintage:
     rows: Mapping[int, int]
     validation_auc: Mapping[int, float]
     parameters_digest: str
+    sizing: VintageSizing | None = None
 
 
 def train_vintage(
-    data: TrainingSet, forecaster: Forecaster, *, cutoff: datetime, settings: TrainingSettings
+    data: TrainingSet,
+    forecaster: Forecaster,
+    *,
+    cutoff: datetime,
+    settings: TrainingSettings,
+    quantiles: QuantileParameters | None = None,
 ) -> Vintage:
     """Train as of `cutoff`; rows of `data` beyond it are allowed and are not learnt from.
 
@@ -67,6 +84,7 @@ def train_vintage(
         forecaster: algorithm with its parameters.
         cutoff: first instant that may be forecast.
         settings: embargo, rolling window, smallest history, seed, cost.
+        quantiles: levels and trees of the models that size; None trains none.
 
     Raises:
         SettingsInvalid: fewer than `min_train_hours` of history lie before the cutoff.
@@ -120,6 +138,7 @@ def train_vintage(
             h: auc(stopped[h], data.targets[h].up[fold.validation].astype(np.float64)) for h, fold in folds.items()
         },
         parameters_digest=forecaster.digest(),
+        sizing=None if quantiles is None else train_sizing(data, folds, parameters=quantiles, seed=settings.seed),
     )
 
 
@@ -133,7 +152,8 @@ def score_vintage(vintage: Vintage, data: TrainingSet, *, rows: Rows) -> pl.Data
 
     Returns:
         decision_time, horizon_hours, raw_probability, probability (calibrated), position (+1, -1 or 0 beyond the
-        vintage's thresholds).
+        vintage's thresholds), quantiles, regime, input_coverage and out_of_bounds_share (see `vintage_sizing`; null in
+        a vintage without sizing).
 
     Raises:
         SettingsInvalid: a row lies before the cutoff: its outcome may have taught the vintage.
@@ -145,7 +165,9 @@ def score_vintage(vintage: Vintage, data: TrainingSet, *, rows: Rows) -> pl.Data
             f"The vintage of {vintage.cutoff:%Y-%m-%d} was asked about {data.decision_time[rows].min()}, before its "
             "cutoff. Ask the vintage of that month."
         )
-    features = windows(_inputs(data, vintage), rows, window_hours=vintage.window_hours)
+    inputs = _inputs(data, vintage)
+    features = windows(inputs, rows, window_hours=vintage.window_hours)
+    sizing = None if vintage.sizing is None else score_sizing(vintage.sizing, inputs.features[rows])
     frames = []
     for model in vintage.models:
         raw = _answers(model, features)
@@ -159,9 +181,21 @@ def score_vintage(vintage: Vintage, data: TrainingSet, *, rows: Rows) -> pl.Data
                     "probability": calibrated,
                     "position": position.astype(np.int8),
                 }
-            ).with_columns(horizon_hours=pl.lit(model.horizon_hours, pl.Int32))
+            ).with_columns(
+                *_sized(sizing, horizon_hours=model.horizon_hours),
+                horizon_hours=pl.lit(model.horizon_hours, pl.Int32),
+            )
         )
     return pl.concat(frames)
+
+
+def _sized(sizing: pl.DataFrame | None, *, horizon_hours: int) -> Sequence[pl.Series | pl.Expr]:
+    if sizing is None:
+        return [pl.lit(None, dtype).alias(name) for name, dtype in _SIZED.items()]
+    return [
+        sizing[f"quantiles_{horizon_hours}"].alias("quantiles"),
+        *(sizing[name] for name in _SIZED if name != "quantiles"),
+    ]
 
 
 def windows(data: TrainingSet, rows: Rows, *, window_hours: int) -> Any:

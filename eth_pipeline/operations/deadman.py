@@ -114,7 +114,7 @@ def _in_lake(settings: Settings, *, until: datetime, lake_seconds: float) -> dat
 
     def look() -> None:
         try:
-            answers.append(Lake(settings.lake_location).newest(SIGNALS, where=ours))
+            answers.append(Lake.of(settings).newest(SIGNALS, where=ours))
         except Exception as error:
             answers.append(error)
 

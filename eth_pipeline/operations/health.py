@@ -63,7 +63,7 @@ def examine(
         exchange: one sentence about the exchange, for people.
         occasion: `start` makes warnings of what only a running daemon can cure.
     """
-    lake = Lake(settings.lake_location)
+    lake = Lake.of(settings)
     running, live = occasion == "running", settings.phase == "live"
     return HealthReport(
         checked_at=iso(now),
@@ -89,6 +89,7 @@ def examine(
             asked("registry answers", lambda: host_health.registry_answers(settings), required=False),
             asked("alias agrees", lambda: host_health.alias_agrees(settings), required=False),
             asked("clock", lambda: host_health.clock_agrees(lake, settings), required=False),
+            asked("processes", lambda: host_health.processes_are_current(settings), required=False),
             asked("disk", lambda: host_health.disk_has_room(settings)),
             asked("alerts delivered", lambda: host_health.queue_is_delivered(settings), required=False),
         ),

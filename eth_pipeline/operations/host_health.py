@@ -21,6 +21,7 @@ from eth_pipeline.lake import Lake
 from eth_pipeline.operations.alerting.book import FILE, open_book
 from eth_pipeline.operations.alerting.delivery import read_targets
 from eth_pipeline.operations.deadman import EXCHANGE_STATE
+from eth_pipeline.operations.processes import ProcessState, process_statuses
 from eth_pipeline.registry.alias import check_alias
 from eth_pipeline.registry.mlflow_store import PRODUCTION, RegistryStore
 from eth_pipeline.registry.promotion_log import PromotionLog
@@ -136,6 +137,21 @@ def clock_agrees(lake: Lake, settings: Settings) -> str:
     if not embedded and abs(seen.offset) > timedelta(seconds=settings.exchange.bar_wait_seconds):
         raise No(f"{text}; runs wait {settings.exchange.bar_wait_seconds:g} s. Let the host keep time by NTP.")
     return text
+
+
+def processes_are_current(settings: Settings) -> str:
+    """Every process that was started here still runs, on the code that lies here.
+
+    Raises:
+        No: none was noted, one has ended, or one runs other code or another configuration.
+    """
+    found = process_statuses(settings)
+    if not found:
+        raise No("No start was noted here. Start processes by units, `eth-pipeline up` or `eth-pipeline start`.")
+    wrong = [p for p in found if p.state is not ProcessState.RUNNING or not (p.same_code and p.same_configuration)]
+    if wrong:
+        raise No("; ".join(f"{process.name}: {process.statement}" for process in wrong))
+    return f"{', '.join(process.name for process in found)} run what lies here"
 
 
 def disk_has_room(settings: Settings) -> str:

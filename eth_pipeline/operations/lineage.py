@@ -22,6 +22,7 @@ from eth_pipeline.errors import EthPipelineError
 from eth_pipeline.features.build import features_contract
 from eth_pipeline.lake import Lake
 from eth_pipeline.operations.config_audit import config_history
+from eth_pipeline.registry.crossings import Crossings
 from eth_pipeline.registry.promotion_log import PromotionLog
 from eth_pipeline.registry.verification import fingerprint, read_data_versions, read_report
 from eth_pipeline.settings import Settings
@@ -54,6 +55,7 @@ def lineage(record: SignalRecord, *, lake: Lake, settings: Settings) -> tuple[Li
         _bars("mark_klines", MARK_KLINES, record, lake),
         _model(record, settings),
         _promotion(record, settings),
+        *_origin(record, settings),
         _code(record, settings),
     )
 
@@ -203,6 +205,32 @@ def _promotion(record: SignalRecord, settings: Settings) -> LineageStep:
             "reason": entry.reason,
         },
     )
+
+
+def _origin(record: SignalRecord, settings: Settings) -> tuple[LineageStep, ...]:
+    """Beyond the air gap: node and snapshot of a model that was imported; no step for one that was trained here."""
+    try:
+        found = Crossings(settings.home).origin_of(record.ml.ml_fingerprint or "")
+        exported = Crossings(settings.home).exported()
+    except EthPipelineError as error:
+        return (LineageStep("snapshot", {"note": str(error)}),)
+    if found is None:
+        return ()
+    facts: dict[str, object] = {
+        "number": found.snapshot_number,
+        "sha256": found.snapshot_digest,
+        "node": found.node,
+        "node_commit": found.node_commit,
+        "node_runs": found.node_runs,
+        "collection_sha256": found.collection,
+        "signed_with": found.signed_with,
+        "imported_at": iso(found.imported_at),
+        "mlflow_run": found.mlflow_run,
+    }
+    for line in exported:
+        if line.digest == found.snapshot_digest:
+            facts |= {"exported_at": iso(line.exported_at), "exported_tables": line.table_versions}
+    return (LineageStep("snapshot", facts),)
 
 
 def _code(record: SignalRecord, settings: Settings) -> LineageStep:

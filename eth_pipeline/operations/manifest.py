@@ -1,7 +1,7 @@
 """The runtime manifest: which code, configuration, packages and data versions are running, and where.
 
 Belongs here: collecting and writing the manifest. Does not belong: the model bundle's own provenance
-(`contracts.artifact`) or judging whether the host is healthy (`operations.health`).
+(`contracts.artifact`), since when which process runs (`processes`) or judging whether the host is healthy (`health`).
 """
 
 import functools
@@ -14,26 +14,37 @@ from dataclasses import asdict, dataclass
 from datetime import datetime
 from pathlib import Path
 
+from pydantic import ConfigDict
+
 from eth_pipeline.contracts.clock import iso
 from eth_pipeline.contracts.tables import TableContract
 from eth_pipeline.lake import Lake
 from eth_pipeline.settings import Settings
 
+_PACKAGE = Path(__file__).resolve().parents[1]
 _PACKAGES = ("dagster", "mlflow", "polars", "deltalake", "lightgbm", "onnxruntime", "torch", "model-signing")
 
 
 @dataclass(frozen=True)
 class CodeVersion:
-    """Git commit of the checkout the package runs from; `unknown` where it was installed from a wheel."""
+    """Which code it is.
+
+    Attributes:
+        commit: of the checkout the package runs from; `unknown` where it was installed from a wheel.
+        files_digest: sha256 of the package's files, which tells two dirty states of one commit apart.
+    """
 
     commit: str
     dirty: bool
     package_version: str
+    files_digest: str
 
 
 @dataclass(frozen=True)
 class Manifest:
     """What is running; `config_digest` names the expanded settings, `lock_digest` the pinned environment."""
+
+    __pydantic_config__ = ConfigDict(extra="forbid")  # for the published schema of the log's lines
 
     written_at: str
     code: CodeVersion
@@ -65,7 +76,12 @@ class Manifest:
 
 @functools.cache
 def code_version() -> CodeVersion:
-    """Commit and dirtiness of the running code; read once per process."""
+    """The running code; read once per process, since what changes on disk later is not what runs."""
+    return code_on_disk()
+
+
+def code_on_disk() -> CodeVersion:
+    """The code that a process started now would run."""
     root = Path(__file__).resolve().parents[2]
     commit = _git(root, "rev-parse", "HEAD")
     status = _git(root, "status", "--porcelain", "--untracked-files=no")
@@ -73,16 +89,25 @@ def code_version() -> CodeVersion:
         commit=commit or "unknown",
         dirty=bool(status),
         package_version=_installed("eth-pipeline"),
+        files_digest=folder_digest(_PACKAGE),
     )
+
+
+def folder_digest(folder: Path) -> str:
+    """sha256 over names and contents of all files below `folder` but compiled code."""
+    digest = hashlib.sha256()
+    for path in sorted(folder.rglob("*")):
+        if path.is_file() and path.suffix != ".pyc":
+            digest.update(str(path.relative_to(folder)).encode() + b"\0")
+            digest.update(hashlib.sha256(path.read_bytes()).digest())
+    return digest.hexdigest()
 
 
 @functools.cache
 def lock_digest() -> str:
     """sha256 of the installed versions of every distribution: the environment that really runs."""
-    versions = sorted(
-        f"{d.metadata['Name']}=={d.version}" for d in importlib.metadata.distributions() if d.metadata["Name"]
-    )
-    return hashlib.sha256("\n".join(versions).encode()).hexdigest()
+    versions = {f"{d.metadata['Name']}=={d.version}" for d in importlib.metadata.distributions() if d.metadata["Name"]}
+    return hashlib.sha256("\n".join(sorted(versions)).encode()).hexdigest()
 
 
 def table_versions(lake: Lake, tables: tuple[TableContract, ...]) -> dict[str, int]:

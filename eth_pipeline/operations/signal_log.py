@@ -1,7 +1,7 @@
 """The signal log: one row per symbol, phase and hour in the lake, and a JSON line per change of it.
 
 Belongs here: storing and finding records, and the rule of which of two evaluations of an hour stands. Does not
-belong: deciding (`signals.hourly`).
+belong: deciding (`signals.hourly`), what a line is (`signal_line`, with a published JSON Schema).
 
     stands | comes     blocked                       not blocked
     (nothing)          written                       written
@@ -13,7 +13,9 @@ and replaces nothing: an hour that has a record was not missed.
 """
 
 import json
-from collections.abc import Mapping, Sequence
+import os
+from collections.abc import Sequence
+from contextlib import suppress
 from datetime import datetime
 from pathlib import Path
 
@@ -23,6 +25,8 @@ from eth_pipeline.contracts.clock import HOUR, iso, require_utc
 from eth_pipeline.contracts.signal import SIGNALS, ReasonCode, SignalRecord, SignalState, record_from_json
 from eth_pipeline.contracts.tables import INSTANT
 from eth_pipeline.lake import Lake
+from eth_pipeline.operations.manifest import Manifest
+from eth_pipeline.operations.signal_line import RecordOrigin
 from eth_pipeline.registry.atomic import exclusive
 from eth_pipeline.settings import Phase
 from eth_pipeline.signals.record_rows import signal_rows
@@ -37,7 +41,7 @@ class SignalLog:
         manifest: the runtime manifest to carry on every line; without it the record's own origin is carried.
     """
 
-    def __init__(self, lake: Lake, *, folder: Path, manifest: Mapping[str, object] | None = None) -> None:
+    def __init__(self, lake: Lake, *, folder: Path, manifest: Manifest | None = None) -> None:
         self._lake = lake
         self._folder = folder
         self._manifest = manifest
@@ -45,7 +49,7 @@ class SignalLog:
     def write(self, record: SignalRecord) -> SignalRecord:
         """Store `record` unless the hour's present record stands; return the one that stands.
 
-        Writers on this host wait for each other, so that the rule sees what is there.
+        The rule sees what is there: it is part of the commit, and whoever loses a race between hosts looks again.
 
         Raises:
             ContractViolation, ProvenanceMismatch: as `Lake.upsert`; nothing was written.
@@ -58,18 +62,38 @@ class SignalLog:
         Raises:
             ContractViolation, ProvenanceMismatch: as `Lake.upsert`; nothing was written.
         """
+        stand: list[SignalRecord] = []
+        fresh: list[SignalRecord] = []
+
+        def choose(known: pl.DataFrame) -> pl.DataFrame:
+            present = {_key(r): r for r in map(record_from_json, known["record"])}
+            stand[:] = [_standing(record, present.get(_key(record))) for record in records]
+            fresh[:] = [record for record, standing in zip(records, stand, strict=True) if record is standing]
+            return signal_rows(fresh)
+
         if not records:
             return ()
         with exclusive(self._folder / ".signals.lock"):
-            hours = [record.decision_time for record in records]
-            present = {_key(r): r for r in self.between(min(hours), max(hours) + HOUR)}
-            stand = [_standing(record, present.get(_key(record))) for record in records]
-            fresh = [record for record, standing in zip(records, stand, strict=True) if record is standing]
-            if fresh:
-                self._lake.upsert(SIGNALS, signal_rows(fresh))
+            self._lake.upsert(SIGNALS, signal_rows(records), choose=choose)
             for record in fresh:
                 self._append(record)
         return tuple(stand)
+
+    def complete_lines(self, records: Sequence[SignalRecord]) -> int:
+        """Append the line of every standing record that has none: its run died between the table and the log.
+
+        Returns:
+            How many lines were missing.
+        """
+        if not records:
+            return 0
+        with exclusive(self._folder / ".signals.lock"):
+            days = {f"{record.decision_time:%Y%m%d}" for record in records}
+            written = {line for day in days for line in self._evaluations(day)}
+            missing = [r for r in records if (iso(r.decision_time), r.run_id, str(r.state)) not in written]
+            for record in missing:
+                self._append(record)
+        return len(missing)
 
     def between(
         self, first: datetime, end: datetime, *, symbol: str | None = None, phase: Phase | None = None
@@ -122,16 +146,29 @@ class SignalLog:
         rows = self._lake.read(SIGNALS, where=where, columns=["decision_time", "symbol", "phase", "record"])
         return tuple(record_from_json(text) for text in rows.sort("decision_time", "symbol", "phase")["record"])
 
+    def _evaluations(self, day: str) -> list[tuple[str, str, str]]:
+        """Hour, run and state of the lines of a day; a line that a full disk cut off is none."""
+        path, found = self._folder / f"signals_{day}.jsonl", []
+        for line in path.read_text(encoding="utf-8").splitlines() if path.exists() else ():
+            with suppress(ValueError, KeyError):
+                data = json.loads(line)["data"]
+                found.append((iso(datetime.fromisoformat(data["decision_time"])), data["run_id"], data["state"]))
+        return found
+
     def _append(self, record: SignalRecord) -> None:
         line = {
             "level": "SIGNAL",
             "time": iso(record.emitted_at),
-            "runtime_manifest": dict(self._manifest) if self._manifest is not None else _origin(record),
+            "runtime_manifest": self._manifest.as_dict() if self._manifest else RecordOrigin.of(record).model_dump(),
             "data": record.flat(),
         }
         path = self._folder / f"signals_{record.decision_time:%Y%m%d}.jsonl"
-        with path.open("a", encoding="utf-8") as stream:
-            stream.write(json.dumps(line, allow_nan=False) + "\n")
+        text = json.dumps(line, allow_nan=False) + "\n"
+        with path.open("a+b") as stream:
+            if stream.seek(0, os.SEEK_END):
+                stream.seek(-1, os.SEEK_END)
+                text = text if stream.read(1) == b"\n" else "\n" + text  # a full disk cut the line before
+            stream.write(text.encode())
 
 
 def _standing(record: SignalRecord, present: SignalRecord | None) -> SignalRecord:
@@ -162,15 +199,3 @@ def _only(symbol: str | None, phase: Phase | None) -> pl.Expr:
     if phase is not None:
         where = where & (pl.col("phase") == phase)
     return where
-
-
-def _origin(record: SignalRecord) -> dict[str, object]:
-    return {
-        "run_id": record.run_id,
-        "code_commit": record.code_commit,
-        "config_digest": record.config_digest,
-        "model_version": record.model_version,
-        "model_fingerprint": record.ml.ml_fingerprint,
-        "table_versions": record.table_versions,
-        "provenance": record.provenance,
-    }

@@ -38,6 +38,19 @@ def replaced_folder(folder: Path) -> Iterator[Path]:
         raise
 
 
+@contextmanager
+def incoming_folder(root: Path) -> Iterator[Path]:
+    """A folder below `root` that vanishes at the end, and with it what a killed process left there.
+
+    Only for a root that one process uses at a time.
+    """
+    root.mkdir(parents=True, exist_ok=True)
+    for left_over in root.glob(".incoming-*"):
+        shutil.rmtree(left_over, ignore_errors=True)
+    with tempfile.TemporaryDirectory(dir=root, prefix=".incoming-") as folder:
+        yield Path(folder)
+
+
 def replace_text(path: Path, text: str) -> None:
     """Write `path` so that a reader sees the old or the new content and never a part of it."""
     path.parent.mkdir(parents=True, exist_ok=True)

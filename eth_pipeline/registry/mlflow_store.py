@@ -11,7 +11,7 @@ Aliases: `candidate` is the newest registered bundle, promoted or not; `producti
 """
 
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -72,6 +72,7 @@ class RegistryStore:
         run_tags: Mapping[str, str],
         params: Mapping[str, Any],
         plots: Mapping[str, bytes] | None = None,
+        origin: Mapping[str, str] | None = None,
     ) -> RegisteredVersion:
         """Log one run with the bundle in `folder` and register it as a version; `candidate` then names it.
 
@@ -82,6 +83,7 @@ class RegistryStore:
         Args:
             params: `parameters_digest`, `symbol` and `provenance` among them decide what counts as one try.
             plots: file name to PNG.
+            origin: tags of run and version that say where a bundle that was trained on another host comes from.
 
         Raises:
             DecisionRefused: the decision is about another bundle.
@@ -103,6 +105,7 @@ class RegistryStore:
             "phase": decision.phase,
             "promoted": str(decision.promoted).lower(),
             **record.lake_tags,
+            **(origin or {}),
         }
         with self._reached("register a candidate") as client, tempfile.TemporaryDirectory() as scratch:
             import mlflow.onnx
@@ -123,6 +126,38 @@ class RegistryStore:
             client.set_terminated(run_id, "FINISHED")
             client.set_registered_model_alias(self.model_name, CANDIDATE, str(version.version))
         return RegisteredVersion(str(version.version), run_id, content, decision.decision_id, decision.promoted)
+
+    def record_import(self, record: RunRecord, *, papers: Sequence[Path]) -> str:
+        """Log one run about a candidate that was trained on another host; returns its id.
+
+        It is no version: nobody decided about it here. Its parameters make it count as a try. Asked again for the
+        same `fingerprint` and `origin_collection`, the run that is there is the answer.
+
+        Args:
+            record: its tags name both.
+            papers: files that are kept below `origin/`.
+
+        Raises:
+            RegistryUnavailable: MLflow does not answer.
+        """
+        named = " and ".join(f"tags.{name} = '{record.tags[name]}'" for name in ("fingerprint", "origin_collection"))
+        with self._reached("record an import") as client, tempfile.TemporaryDirectory() as scratch:
+            import mlflow
+
+            experiment = self._experiment(client)
+            done = client.search_runs([experiment], f"{named} and attributes.status = 'FINISHED'", max_results=1)
+            if done:
+                return str(done[0].info.run_id)
+            run_id = client.create_run(experiment, tags={**record.tags, **record.lake_tags}).info.run_id
+            try:
+                log_record(client, mlflow.entities, run_id, record, scratch=Path(scratch))
+                for paper in papers:
+                    client.log_artifact(run_id, str(paper), "origin")
+            except BaseException:
+                client.set_terminated(run_id, "FAILED")
+                raise
+            client.set_terminated(run_id, "FINISHED")
+        return str(run_id)
 
     def unfinished(self, decision_id: str) -> RegisteredVersion | None:
         """What became of a registration whose process died: its version, finished here, or None where none was made.

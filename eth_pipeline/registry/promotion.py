@@ -20,6 +20,7 @@ from eth_pipeline.lake import Lake
 from eth_pipeline.models.report import Estimate
 from eth_pipeline.registry.bundle import attach_decision
 from eth_pipeline.registry.champion import compare
+from eth_pipeline.registry.crossings import Crossings
 from eth_pipeline.registry.decision import decide
 from eth_pipeline.registry.log_state import last_move, outcome_of
 from eth_pipeline.registry.mlflow_store import PRODUCTION, RegistryStore
@@ -27,7 +28,7 @@ from eth_pipeline.registry.onnx_graph import require_sound_models
 from eth_pipeline.registry.production import fetch_verified
 from eth_pipeline.registry.promotion_log import PromotionLog
 from eth_pipeline.registry.run_plots import candidate_plots
-from eth_pipeline.registry.run_record import parameters_digest
+from eth_pipeline.registry.run_record import run_params
 from eth_pipeline.registry.settlement import follow, one_at_a_time, run_to_end, settle
 from eth_pipeline.registry.signing import create_key_pair
 from eth_pipeline.registry.verification import (
@@ -112,14 +113,8 @@ def promotion_steps(
             report=report,
             decision=decision,
             run_tags={"dagster_run_id": run_id, "code_commit": contract.code_commit},
-            params={
-                **(hyperparameters or {}),
-                "symbol": settings.symbol,
-                "base_interval": settings.base_interval,
-                "provenance": contract.provenance,
-                "seed": settings.training.seed,
-                "parameters_digest": parameters_digest(contract, settings.training, hyperparameters=hyperparameters),
-            },
+            params=run_params(contract, settings, hyperparameters=hyperparameters),
+            origin=_origin(settings, decision.candidate_fingerprint),
             plots=candidate_plots(report, _oof(lake, decision.candidate_fingerprint)),
         ).version
         yield "registered"
@@ -191,6 +186,12 @@ def _comparison(lake: Lake, settings: Settings, *, candidate: str, champion: str
         samples=settings.training.bootstrap_samples,
         seed=settings.training.seed,
     )
+
+
+def _origin(settings: Settings, candidate: str) -> dict[str, str]:
+    """Tags that say where a candidate from beyond the air gap was trained; none for one that was trained here."""
+    found = Crossings(settings.home).origin_of(candidate)
+    return {**found.tags, "origin_mlflow_run": found.mlflow_run} if found is not None else {}
 
 
 def _oof(lake: Lake, candidate: str) -> pl.DataFrame:

@@ -15,7 +15,7 @@ from typing import Any
 from eth_pipeline.contracts.artifact import DataVersions, RuntimeContract
 from eth_pipeline.models.report import EvaluationReport
 from eth_pipeline.registry.run_figures import data_params, report_metrics
-from eth_pipeline.settings import TrainingSettings
+from eth_pipeline.settings import Settings, TrainingSettings
 
 _MOST_PARAMS = 100  # MLflow takes no more in one call
 _DIGEST_LETTERS = 36  # MLflow's limit for a data set's digest; the whole one is a parameter of the run
@@ -65,6 +65,26 @@ def parameters_digest(
         "hyperparameters": contract.code_commit if hyperparameters is None else dict(hyperparameters),
     }
     return hashlib.sha256(json.dumps(chosen, sort_keys=True, default=str).encode()).hexdigest()
+
+
+def run_params(
+    contract: RuntimeContract, settings: Settings, *, hyperparameters: Mapping[str, Any] | None
+) -> dict[str, Any]:
+    """Parameters of a run about one bundle; a bundle has the same ones however often it is logged.
+
+    Args:
+        contract: of the bundle.
+        settings: of this host.
+        hyperparameters: see `parameters_digest`.
+    """
+    return {
+        **(hyperparameters or {}),
+        "symbol": settings.symbol,
+        "base_interval": settings.base_interval,
+        "provenance": contract.provenance,
+        "seed": settings.training.seed,
+        "parameters_digest": parameters_digest(contract, settings.training, hyperparameters=hyperparameters),
+    }
 
 
 def log_record(client: Any, entities: Any, run_id: str, record: RunRecord, *, scratch: Path) -> None:

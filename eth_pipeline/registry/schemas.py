@@ -32,7 +32,7 @@ SHAPES: Mapping[str, type[BaseModel]] = {
     DATA_VERSIONS: DataVersions,
     DECISION: PromotionDecision,
 }
-_DIALECT = "https://json-schema.org/draft/2020-12/schema"
+DIALECT = "https://json-schema.org/draft/2020-12/schema"
 
 
 def schema_name(file: str) -> str:
@@ -42,7 +42,7 @@ def schema_name(file: str) -> str:
 
 def schema_text(file: str) -> str:
     """The schema of one of the files, as written by our own models: every field is there, defaults too."""
-    schema: dict[str, Any] = {"$schema": _DIALECT, **SHAPES[file].model_json_schema(mode="serialization")}
+    schema: dict[str, Any] = {"$schema": DIALECT, **SHAPES[file].model_json_schema(mode="serialization")}
     return json.dumps(schema, indent=2, ensure_ascii=False) + "\n"
 
 

@@ -13,13 +13,30 @@ import hashlib
 import json
 import os
 import tempfile
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from eth_pipeline.contracts.artifact import SIGNATURE
 from eth_pipeline.errors import HashMismatch, SettingsInvalid, SignatureRefused
 
-_RESIGN = "Do not use this bundle: roll back, or train and promote a new one."
+
+@dataclass(frozen=True)
+class Subject:
+    """What is signed, for the sentences of a refusal.
+
+    Attributes:
+        noun: what people call it.
+        setting: the setting that lists the keys it may be signed with.
+        remedy: what to do when it is refused.
+    """
+
+    noun: str
+    setting: str
+    remedy: str
+
+
+BUNDLE = Subject("bundle", "signing_public_keys", "Do not use this bundle: roll back, or train and promote a new one.")
 
 
 def create_key_pair(*, private_key: Path, public_key: Path) -> None:
@@ -67,8 +84,13 @@ def sign_folder(folder: Path, *, private_key: Path) -> None:
         unfinished.replace(folder / SIGNATURE)
 
 
-def verify_folder(folder: Path, *, public_keys: tuple[Path, ...]) -> Path:
+def verify_folder(folder: Path, *, public_keys: tuple[Path, ...], subject: Subject = BUNDLE) -> Path:
     """Verify `model.sig` of `folder` against the pinned keys and return the key that signed it.
+
+    Args:
+        folder: all of it must be signed.
+        public_keys: the pinned ones.
+        subject: what the folder is, for the message of a refusal.
 
     Raises:
         SignatureRefused: the signature is missing, malformed, made with a key that is not pinned, or broken;
@@ -79,8 +101,8 @@ def verify_folder(folder: Path, *, public_keys: tuple[Path, ...]) -> Path:
     from model_signing import verifying
 
     signature = folder / SIGNATURE
-    key_id, signed_files = _read_signature(signature)
-    key = _pinned_key(key_id, public_keys=public_keys)
+    key_id, signed_files = _read_signature(signature, subject=subject)
+    key = _pinned_key(key_id, public_keys=public_keys, subject=subject)
     try:
         config = verifying.Config()  # type: ignore[no-untyped-call]  # the library's constructor has no annotation
         verifier = config.use_elliptic_key_verifier(public_key=key)
@@ -88,14 +110,14 @@ def verify_folder(folder: Path, *, public_keys: tuple[Path, ...]) -> Path:
     except InvalidSignature as error:
         raise SignatureRefused(
             f"{signature} names the pinned key {key.name}, but was not made with it: the signature was edited or "
-            f"belongs to other content. {_RESIGN}"
+            f"belongs to other content. {subject.remedy}"
         ) from error
     except (ValueError, KeyError, TypeError, IndexError, AttributeError) as error:
         # The library says "the files differ" with a plain ValueError; its text is the only distinction.
         if str(error).startswith("Signature mismatch"):
-            raise HashMismatch(f"{folder} is not what was signed. {error}. {_RESIGN}") from error
-        raise SignatureRefused(f"{signature} cannot be verified: {error}. {_RESIGN}") from error
-    _refuse_unsigned(folder, signed_files=signed_files)
+            raise HashMismatch(f"{folder} is not what was signed. {error}. {subject.remedy}") from error
+        raise SignatureRefused(f"{signature} cannot be verified: {error}. {subject.remedy}") from error
+    _refuse_unsigned(folder, signed_files=signed_files, subject=subject)
     return key
 
 
@@ -144,10 +166,10 @@ def _hashing() -> Any:
     return by_file.set_ignored_paths(paths=[SIGNATURE], ignore_git_paths=False)
 
 
-def _read_signature(signature: Path) -> tuple[str, frozenset[str]]:
+def _read_signature(signature: Path, *, subject: Subject) -> tuple[str, frozenset[str]]:
     """Key id and signed file names as the signature claims them; nothing is proven yet."""
     if not signature.is_file():
-        raise SignatureRefused(f"{signature} is missing: nobody vouches for this bundle. {_RESIGN}")
+        raise SignatureRefused(f"{signature} is missing: nobody vouches for this {subject.noun}. {subject.remedy}")
     try:
         claim = json.loads(signature.read_bytes())
         claimed_key = claim["verificationMaterial"]["publicKey"]["hint"]
@@ -155,27 +177,28 @@ def _read_signature(signature: Path) -> tuple[str, frozenset[str]]:
         names = frozenset(str(resource["name"]) for resource in statement["predicate"]["resources"])
     except (ValueError, KeyError, TypeError, RecursionError, binascii.Error) as error:
         raise SignatureRefused(
-            f"{signature} is no model-signing signature made with a key: {error!r}. {_RESIGN}"
+            f"{signature} is no model-signing signature made with a key: {error!r}. {subject.remedy}"
         ) from error
     return str(claimed_key), names
 
 
-def _pinned_key(claimed: str, *, public_keys: tuple[Path, ...]) -> Path:
+def _pinned_key(claimed: str, *, public_keys: tuple[Path, ...], subject: Subject) -> Path:
     pinned = {key_id(path): path for path in public_keys}
     if claimed not in pinned:
         known = ", ".join(f"{path.name} ({identifier[:12]})" for identifier, path in pinned.items()) or "none"
         raise SignatureRefused(
-            f"The bundle was signed with key {claimed[:12]}, which is not pinned; pinned: {known}. If you trust that "
-            "key, add its public file to `signing_public_keys`; if you do not know it, do not use this bundle."
+            f"The {subject.noun} was signed with key {claimed[:12]}, which is not pinned; pinned: {known}. If you "
+            f"trust that key, add its public file to `{subject.setting}`; if you do not know it, do not use this "
+            f"{subject.noun}."
         )
     return pinned[claimed]
 
 
-def _refuse_unsigned(folder: Path, *, signed_files: frozenset[str]) -> None:
+def _refuse_unsigned(folder: Path, *, signed_files: frozenset[str], subject: Subject) -> None:
     """A signer may have excluded paths; here an unsigned file is a foreign file."""
     present = {path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file()} - {SIGNATURE}
     if unsigned := sorted(present - signed_files):
-        raise HashMismatch(f"{folder} holds files that the signature does not cover: {unsigned}. {_RESIGN}")
+        raise HashMismatch(f"{folder} holds files that the signature does not cover: {unsigned}. {subject.remedy}")
 
 
 def _public_pem(key: Any) -> bytes:

@@ -79,8 +79,8 @@ def verify_bundle(folder: Path, **expected: Unpack[Expectations]) -> VerifiedBun
     decision = read_decision(folder)
     report = read_report(folder)
     read_data_versions(folder)
-    _check_expiry(contract, now=expected["now"])
-    _check_schema(contract, files=files, expected=expected)
+    require_unexpired(contract, now=expected["now"])
+    require_schema(contract, files=files, expected=expected)
     content = fingerprint(folder)
     _check_decision(decision, contract=contract, content=content, phase=expected["phase"])
     return VerifiedBundle(folder=folder, contract=contract, decision=decision, report=report, fingerprint=content)
@@ -148,7 +148,12 @@ def _read(folder: Path, name: str, shape: type[_Part]) -> _Part:
         ) from error
 
 
-def _check_expiry(contract: RuntimeContract, *, now: datetime) -> None:
+def require_unexpired(contract: RuntimeContract, *, now: datetime) -> None:
+    """Refuse a bundle that is past its expiry.
+
+    Raises:
+        BundleExpired: `now` has reached `expires_at`.
+    """
     if expired(contract, now=now):
         raise BundleExpired(
             f"The bundle expired at {iso(contract.expires_at)} and it is {iso(now)}; it was trained until "
@@ -156,7 +161,13 @@ def _check_expiry(contract: RuntimeContract, *, now: datetime) -> None:
         )
 
 
-def _check_schema(contract: RuntimeContract, *, files: tuple[str, ...], expected: Expectations) -> None:
+def require_schema(contract: RuntimeContract, *, files: tuple[str, ...], expected: Expectations) -> None:
+    """Refuse a bundle that was made for something else than what runs here.
+
+    Raises:
+        SchemaMismatch: other features, another base interval or another symbol.
+        HashMismatch: `files` are not the ones that the contract names.
+    """
     if (contract.symbol, contract.base_interval) != (expected["symbol"], expected["base_interval"]):
         raise SchemaMismatch(
             f"The bundle is for {contract.symbol} on {contract.base_interval} bars, this system runs "

@@ -49,6 +49,11 @@ class Window:
             self._roll()
             return self._used
 
+    def restart(self) -> None:
+        """Nothing is used any more."""
+        with self._lock:
+            self._used = 0
+
     def _roll(self) -> None:
         number = int(time.monotonic() // self.seconds)
         if number != self._number:
@@ -73,3 +78,8 @@ class Pools:
     def used_weight(self, *, spot: bool) -> int:
         """The figure of the header X-MBX-USED-WEIGHT-1M."""
         return self.windows["spot" if spot else "futures"].used
+
+    def restart(self) -> None:
+        """Begin every window anew."""
+        for window in self.windows.values():
+            window.restart()

@@ -75,6 +75,10 @@ class Sandbox:
         """What was asked so far."""
         return self._exchange.requests
 
+    def restart_limits(self) -> None:
+        """Begin new windows of all limits: for a time-lapse, whose hours pass within a real minute."""
+        self._exchange.pools.restart()
+
     @property
     def url(self) -> str:
         """Base of everything: futures REST, spot REST, archive and control.

@@ -80,7 +80,7 @@ def middle_rows(contract: RuntimeContract, *, now: datetime) -> pl.DataFrame:
 
 
 def _newest_rows(settings: Settings, *, hours: int) -> pl.DataFrame | None:
-    lake = Lake(settings.lake_location)
+    lake = Lake.of(settings)
     table = features_contract(symbol=settings.symbol, cross_symbols=settings.cross_symbols)
     try:
         if not lake.is_current(table):

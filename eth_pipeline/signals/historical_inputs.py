@@ -18,8 +18,6 @@ from eth_pipeline.contracts.tables import INSTANT, TableContract
 from eth_pipeline.settings import Settings
 from eth_pipeline.signals.forecast import Forecast, ModelInfo
 
-_OPTIONAL = {"quantiles": pl.String, "regime": pl.String, "out_of_bounds_share": pl.Float64}
-
 
 def vintage_forecasts(
     rows: pl.DataFrame,
@@ -35,10 +33,10 @@ def vintage_forecasts(
     fingerprint `lightgbm 2024-05`, and neither passes for a bundle's.
 
     Args:
-        rows: rows of `HISTORICAL_FORECASTS` of one symbol and one algorithm. Columns beside them that are read where
-            they are there: `quantiles` and `regime` (JSON, as in `FORECASTS`), `out_of_bounds_share` (where it is not,
-            nothing counts as out of bounds and that guard cannot fire).
-        coverage: of the feature row by hour; an hour without a row has no forecast.
+        rows: rows of `HISTORICAL_FORECASTS` of one symbol and one algorithm. Where `quantiles` are null, conviction
+            sizes; where `out_of_bounds_share` is null, nothing counts as out of bounds and that guard cannot fire.
+        coverage: of the feature row by hour; an hour without a row has no forecast. It stands in for a null
+            `input_coverage`.
         settings: symbol, base interval, and how long a vintage is valid.
         code_commit: of the code that forecast.
         provenance: of the rows.
@@ -49,9 +47,7 @@ def vintage_forecasts(
     algorithms = rows["algorithm"].unique().to_list()
     if len(algorithms) > 1:
         raise ValueError(f"Rows of {sorted(algorithms)} were mixed; filter the algorithm that decides.")
-    missing = [pl.lit(None, dtype).alias(name) for name, dtype in _OPTIONAL.items() if name not in rows.columns]
-    wanted = [*HISTORICAL_FORECASTS.schema, *_OPTIONAL]
-    frame = rows.with_columns(missing).select(wanted).sort("decision_time", "horizon_hours")
+    frame = rows.select(list(HISTORICAL_FORECASTS.schema)).sort("decision_time", "horizon_hours")
     hours: dict[datetime, list[dict[str, Any]]] = {}
     for row in frame.iter_rows(named=True):
         hours.setdefault(row["decision_time"], []).append(row)
@@ -168,7 +164,7 @@ def _forecast(answers: list[dict[str, Any]], *, coverage: float) -> Forecast:
     return Forecast(
         probabilities=probabilities,
         raw={row["horizon_hours"]: row["raw_probability"] for row in answers},
-        coverage=coverage,
+        coverage=coverage if first["input_coverage"] is None else first["input_coverage"],
         out_of_bounds_share=first["out_of_bounds_share"] or 0.0,
         seconds=0.0,
         source=first["algorithm"],

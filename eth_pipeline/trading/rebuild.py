@@ -4,9 +4,10 @@ Belongs here: gathering the inputs of a span and letting decisions and account t
 (`signals.history`), the course of an hour (`timeline`), storing what comes out.
 
 The forecasts come from monthly vintages, so no hour is forecast by a model that knew it. Decision and account take
-turns as they do live: the record of an hour sees the share held and the limits met after the hour before. What cannot
-be rebuilt is said in `signals.history`; two more things differ from the hours as they were lived: the account begins
-empty at the first hour, and a repaired row is read as repaired.
+turns as they do live: the record of an hour sees the share held and the limits met after the hour before. A vintage's
+quantiles size as a bundle's do; hours of a vintage without any are sized by conviction (`Span.unsized`). What cannot be
+rebuilt is said in `signals.history`; two more things differ from the hours as they were lived: the account begins empty
+at the first hour, and a repaired row is read as repaired.
 """
 
 from collections.abc import Iterator, Mapping
@@ -24,6 +25,7 @@ from eth_pipeline.contracts.tables import FUNDING_RATES, INSTANT, KLINES, MARK_K
 from eth_pipeline.errors import SettingsInvalid
 from eth_pipeline.features.build import features_contract
 from eth_pipeline.lake import Lake
+from eth_pipeline.registry.vintages import upgrade_forecasts
 from eth_pipeline.settings import Settings
 from eth_pipeline.signals.consensus import HISTORY_NEEDED
 from eth_pipeline.signals.consensus_history import consensus_history
@@ -53,6 +55,11 @@ class Span:
     prices: Mapping[datetime, HourPrices]
     due: tuple[Settlement, ...]
     provenance: str
+
+    @property
+    def unsized(self) -> int:
+        """Hours whose forecast has no quantiles: an old vintage, or the volatility that scales them was missing."""
+        return sum(not any(forecast.quantiles.values()) for _, forecast in self.inputs.forecasts.values())
 
 
 @dataclass(frozen=True)
@@ -90,6 +97,7 @@ def read_span(lake: Lake, *, settings: Settings, first: datetime, end: datetime,
     funding = lake.read(
         FUNDING_RATES, where=(pl.col("symbol") == symbol) & _between("funding_time", first - _FUNDING_BEFORE, end)
     )
+    upgrade_forecasts(lake)
     forecasts = lake.read(
         HISTORICAL_FORECASTS,
         where=(pl.col("symbol") == symbol) & (pl.col("algorithm") == algorithm) & _between("decision_time", first, end),

@@ -23,6 +23,7 @@ from eth_pipeline.defs.plots import (
     weights_plot,
     yearly_plot,
 )
+from eth_pipeline.defs.pools import TRAINING, network_pool
 from eth_pipeline.defs.presentation import OWNERS, horizon_table
 from eth_pipeline.defs.resources import Pipeline
 from eth_pipeline.features.build import feature_specs
@@ -31,8 +32,10 @@ from eth_pipeline.models.algorithms import CROSS_ASSET, LIGHTGBM, LSTM, TFT, for
 from eth_pipeline.models.candidate import Candidate, Scrutiny, train_candidate
 from eth_pipeline.models.dataset import TrainingSet
 from eth_pipeline.registry.production import pointer
+from eth_pipeline.registry.snapshot import snapshot_in_use
 from eth_pipeline.registry.trained import save_trained, trained_model
 from eth_pipeline.registry.tried import champion_oof, store_tried, tried_before, try_id
+from eth_pipeline.settings import load_settings
 
 _DESCRIPTIONS = {
     LIGHTGBM: "The primary: gradient-boosted trees on every feature, one ensemble per horizon.",
@@ -41,6 +44,8 @@ _DESCRIPTIONS = {
     TFT: "A temporal fusion transformer: variable selection, gated residuals, interpretable attention.",
 }
 _KINDS = {LIGHTGBM: {"lightgbm", "onnx"}, CROSS_ASSET: {"lightgbm", "onnx"}, LSTM: {"pytorch", "onnx"}}
+
+_SETTINGS = load_settings()
 
 _INTERPRETED_ROWS = 500
 _PERMUTED_WINDOWS = 2
@@ -59,13 +64,15 @@ def _model_asset(algorithm: str) -> dg.AssetsDefinition:
         kinds=_KINDS.get(algorithm, {"pytorch", "onnx"}),
         owners=OWNERS,
         code_version="1",
-        pool="training",
+        pool=network_pool(_SETTINGS) if algorithm in (LSTM, TFT) else TRAINING,
     )
     def model(context: dg.AssetExecutionContext, pipeline: Pipeline) -> dg.MaterializeResult:
         """Train, evaluate out of fold, export, keep."""
         settings = pipeline.settings()
         pinned = pinned_training_set(pipeline)
-        forecaster = forecaster_named(algorithm, cross_prefixes=tuple(map(prefix, settings.cross_symbols)))
+        forecaster = forecaster_named(
+            algorithm, cross_prefixes=tuple(map(prefix, settings.cross_symbols)), networks=settings.networks
+        )
         name = try_id(
             parameters_digest=forecaster.digest(), feature_names=pinned.data.feature_names, settings=settings.training
         )
@@ -107,18 +114,21 @@ def _model_asset(algorithm: str) -> dg.AssetsDefinition:
 def _scrutiny(pipeline: Pipeline, pinned: PinnedTrainingSet, *, name: str, algorithm: str) -> tuple[Scrutiny, int]:
     """What the report compares with, and how many configurations were tried on this history, this one included."""
     settings, lake, data = pipeline.settings(), pipeline.lake(), pinned.data
-    found = pointer(settings.home)
+    found, origin = pointer(settings.home), snapshot_in_use(settings.home)
+    champion = found.fingerprint if found is not None else None
+    if champion is None and origin is not None and origin.champion is not None:
+        champion = origin.champion.fingerprint
     tried = tried_before(lake, symbol=data.symbol, provenance=data.provenance, without=name)
     registered = registry_store(settings).tries(symbol=data.symbol, provenance=data.provenance)
     specs = feature_specs(symbol=settings.symbol, cross_symbols=settings.cross_symbols)
     scrutiny = Scrutiny(
-        champion=champion_oof(lake, symbol=data.symbol, fingerprint=found.fingerprint if found else None),
+        champion=champion_oof(lake, symbol=data.symbol, fingerprint=champion),
         tried=tried,
         families={spec.name: spec.family for spec in specs},
         permutation_windows=0 if algorithm in (LSTM, TFT) else _PERMUTED_WINDOWS,
     )
     others = 0 if tried is None else tried["try_id"].n_unique()
-    return scrutiny, max(registered, others + 1)
+    return scrutiny, max(registered, others + 1, origin.tries if origin is not None else 0)
 
 
 def _insight(algorithm: str, candidate: Candidate, data: TrainingSet) -> dict[str, dg.MarkdownMetadataValue]:

@@ -33,7 +33,7 @@ from eth_pipeline.trading.tear_sheet import tear_sheet
     ),
     kinds={"polars", "deltalake"},
     owners=OWNERS,
-    code_version="1",
+    code_version="2",
     metadata=column_schema(REBUILT_SIGNALS),
 )
 def rebuilt_history(context: dg.AssetExecutionContext, pipeline: Pipeline) -> dg.MaterializeResult:
@@ -65,6 +65,7 @@ def rebuilt_history(context: dg.AssetExecutionContext, pipeline: Pipeline) -> dg
             "last": iso(span.hours[-1]),
             "hours": rebuilt.signals.height,
             "forecast_hours": len(span.inputs.forecasts),
+            "forecast_hours_without_quantiles": span.unsized,
             "states": markdown_table(("state", "hours"), states),
             "performance": figures(dict(report(rebuilt.book.events).figures)),
             "tear_sheet": dg.MetadataValue.path(str(page)),

@@ -22,9 +22,10 @@ from eth_pipeline.features.panel import prefix
 from eth_pipeline.models.algorithms import LIGHTGBM, forecaster_named
 from eth_pipeline.models.dataset import Rows
 from eth_pipeline.models.metrics import auc
+from eth_pipeline.models.quantile_forest import QuantileParameters
 from eth_pipeline.models.vintage import Vintage, score_vintage, train_vintage
 from eth_pipeline.operations.manifest import code_version
-from eth_pipeline.registry.vintages import load_vintage, save_vintage, vintage_folder
+from eth_pipeline.registry.vintages import load_vintage, save_vintage, upgrade_forecasts, vintage_folder
 from eth_pipeline.settings import Settings
 from eth_pipeline.signals.evidence import running_schema
 
@@ -37,11 +38,11 @@ _FEWEST_LABELS = 100
     deps=["features", "labels"],
     description=(
         "One partition is the primary model as it could have been trained at the beginning of a month: nothing that "
-        "happened from the embargo before it on is known to it."
+        "happened from the embargo before it on is known to it. Its quantiles size the hours that it forecasts."
     ),
     kinds={"lightgbm", "onnx"},
     owners=OWNERS,
-    code_version="1",
+    code_version="2",
     pool="training",
 )
 def model_vintage(context: dg.AssetExecutionContext, pipeline: Pipeline) -> dg.MaterializeResult:
@@ -50,9 +51,11 @@ def model_vintage(context: dg.AssetExecutionContext, pipeline: Pipeline) -> dg.M
     cutoff = context.partition_time_window.start
     pinned = pinned_training_set(pipeline, known_before=cutoff)
     forecaster = forecaster_named(LIGHTGBM, cross_prefixes=tuple(map(prefix, settings.cross_symbols)))
-    vintage = train_vintage(pinned.data, forecaster, cutoff=cutoff, settings=settings.training)
+    vintage = train_vintage(
+        pinned.data, forecaster, cutoff=cutoff, settings=settings.training, quantiles=QuantileParameters()
+    )
     folder = vintage_folder(settings.home, algorithm=LIGHTGBM, cutoff=cutoff)
-    save_vintage(
+    record = save_vintage(
         folder,
         vintage,
         feature_schema=running_schema(settings),
@@ -65,6 +68,7 @@ def model_vintage(context: dg.AssetExecutionContext, pipeline: Pipeline) -> dg.M
             "folder": dg.MetadataValue.path(str(folder)),
             "trained_until": iso(vintage.trained_until),
             "inputs": len(vintage.feature_names),
+            "sized_by": record.sized_by,
             "horizons": markdown_table(("horizon, h", "rows learnt from", "validation AUC (optimistic)"), rows),
             "features_version": pinned.versions["features"],
             "labels_version": pinned.versions["labels"],
@@ -83,7 +87,7 @@ def model_vintage(context: dg.AssetExecutionContext, pipeline: Pipeline) -> dg.M
     ),
     kinds={"onnx", "deltalake"},
     owners=OWNERS,
-    code_version="1",
+    code_version="2",
     metadata=column_schema(HISTORICAL_FORECASTS),
 )
 def historical_forecasts(context: dg.AssetExecutionContext, pipeline: Pipeline) -> dg.MaterializeResult:
@@ -95,11 +99,13 @@ def historical_forecasts(context: dg.AssetExecutionContext, pipeline: Pipeline) 
         for window in (MONTHS.time_window_for_partition_key(key) for key in context.partition_keys)
     ]
     rows = pl.concat(frames)
+    upgrade_forecasts(lake)
     version = lake.upsert(HISTORICAL_FORECASTS, rows).version
     return dg.MaterializeResult(
         metadata={
             "rows": rows.height,
             "months": len(frames),
+            "sized_by_conviction": rows["quantiles"].null_count(),
             "lake_version": -1 if version is None else version,
             "skill": markdown_table(("horizon, h", "labelled hours", "sign AUC"), _skill(rows, pinned)),
         }

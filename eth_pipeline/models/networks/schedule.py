@@ -18,6 +18,8 @@ class TrainingSchedule:
             epochs repeats what early stopping chose.
         weight_decay: decoupled decay of every weight matrix.
         gradient_norm: longest gradient of one step.
+        lesson_stride: an epoch takes every n-th row, the next epoch the rows after those: neighbouring hours share
+            all but one hour of their window and most of their label, so they teach nearly the same twice.
         max_epochs: passes over the rows at most.
         min_epochs: passes at least; validation rows are few and noisy.
         patience_epochs: passes without improvement on validation before training ends.
@@ -32,6 +34,7 @@ class TrainingSchedule:
     learning_rate: float = 2e-3
     weight_decay: float = 0.05
     gradient_norm: float = 1.0
+    lesson_stride: int = 1
     max_epochs: int = 12
     min_epochs: int = 2
     patience_epochs: int = 3

@@ -22,6 +22,8 @@ from eth_pipeline.models.networks.schedule import TrainingSchedule
 class TftParameters:
     """Everything that changes the TFT, besides the data and the seed.
 
+    The sizes are the largest that two CPU cores train over four years within minutes, not the best of a search.
+
     Attributes:
         window_hours: hours one forecast reads.
         features: observed features chosen inside the training part of each fold; the calendar comes on top.
@@ -35,14 +37,16 @@ class TftParameters:
     """
 
     window_hours: int = 48
-    features: int = 16
+    features: int = 12
     clip: float = 5.0
-    width: int = 16
+    width: int = 8
     heads: int = 4
     dropout: float = 0.2
     levels: tuple[float, ...] = (0.1, 0.5, 0.9)
     quantile_weight: float = 0.2
-    schedule: TrainingSchedule = field(default_factory=TrainingSchedule)
+    schedule: TrainingSchedule = field(
+        default_factory=lambda: TrainingSchedule(batch_rows=128, learning_rate=4e-3, lesson_stride=4)
+    )
 
 
 @dataclass(frozen=True)

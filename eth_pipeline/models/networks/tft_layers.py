@@ -26,7 +26,7 @@ class GroupedLinear(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Map every group by its own weights."""
-        return x @ self.weight + self.bias
+        return torch.baddbmm(self.bias, x, self.weight)
 
 
 class GroupedNorm(nn.Module):
@@ -40,7 +40,7 @@ class GroupedNorm(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Normalise every row."""
-        return functional.layer_norm(x, (self.width,), eps=self.eps) * self.weight + self.bias
+        return torch.addcmul(self.bias, functional.layer_norm(x, (self.width,), eps=self.eps), self.weight)
 
 
 def _linear(groups: int | None, inputs: int, outputs: int) -> nn.Module:
@@ -90,11 +90,13 @@ class GatedResidual(nn.Module):
 
     def forward(self, x: Tensor, context: Tensor | None = None) -> Tensor:
         """[..., inputs] to [..., outputs]; `context` is broadcast against the rows."""
-        hidden = self.widen(x)
+        return self.mixed(self.widen(x), x if self.skip is None else self.skip(x), context)
+
+    def mixed(self, widened: Tensor, skip: Tensor, context: Tensor | None = None) -> Tensor:
+        """What is left after its two first maps: widened [..., hidden] and skip [..., outputs] to [..., outputs]."""
         if self.context is not None and context is not None:
-            hidden = hidden + self.context(context)
-        hidden = self.mix(functional.elu(hidden))
-        result: Tensor = self.gated(hidden, x if self.skip is None else self.skip(x))
+            widened = widened + self.context(context)
+        result: Tensor = self.gated(self.mix(functional.elu(widened)), skip)
         return result
 
 
@@ -117,9 +119,43 @@ class VariableSelection(nn.Module):
             Selected [rows, width] and the weights [rows, variables], which sum to 1 over the variables.
         """
         flat = embedded.transpose(0, 1).flatten(1)
-        weights = torch.softmax(self.weigh(flat, context), dim=-1)
-        selected = (self.each(embedded) * weights.transpose(0, 1).unsqueeze(-1)).sum(dim=0)
-        return selected, weights
+        return _weighted(self.each(embedded), self.weigh(flat, context))
+
+    def of_values(self, values: Tensor, embed: GroupedLinear, context: Tensor) -> tuple[Tensor, Tensor]:
+        """What `forward(embed(values), context)` answers, without ever laying out the embedded variables side by side.
+
+        Embedding is affine in one number and the first maps of both residual networks are linear in the embedding, so
+        one composed map leads from the numbers to each: 2 products per variable and hour instead of `width` of them.
+
+        Args:
+            values: [rows, variables].
+            embed: of one number to `width`, by variable.
+            context: [width], the static context for selection.
+        """
+        units = torch.eye(len(embed.weight), device=values.device).unsqueeze(-1)
+        slope, offset = (units * embed.weight.squeeze(1)).flatten(1), embed.bias.flatten().unsqueeze(0)
+        scores = self.weigh.mixed(
+            _affine(self.weigh.widen, slope, offset, values), _affine(self.weigh.skip, slope, offset, values), context
+        )
+        slope, offset, values = embed.weight, embed.bias, values.t().unsqueeze(-1)
+        each = self.each.mixed(
+            _affine(self.each.widen, slope, offset, values), _affine(self.each.skip, slope, offset, values)
+        )
+        return _weighted(each, scores)
+
+
+def _affine(layer: nn.Module | None, slope: Tensor, offset: Tensor, x: Tensor) -> Tensor:
+    """`layer(x @ slope + offset)` in one product; an affine map is known by where it sends 0 and the units."""
+    if layer is None:
+        return x @ slope + offset
+    zero = layer(offset)
+    return torch.add(x @ (layer(slope + offset) - zero), zero)
+
+
+def _weighted(variables: Tensor, scores: Tensor) -> tuple[Tensor, Tensor]:
+    """Mean of [variables, rows, width] by the softmax of scores [rows, variables], and that softmax."""
+    weights = torch.softmax(scores, dim=-1)
+    return (variables * weights.t().unsqueeze(-1)).sum(dim=0), weights
 
 
 class InterpretableAttention(nn.Module):

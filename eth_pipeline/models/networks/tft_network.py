@@ -158,8 +158,8 @@ class TftNetwork(SequenceBody):
         phases_now = prepared[:, -1, self.shape.features :]
         phases_later = (phases_now.unsqueeze(1).unsqueeze(1) @ self.turn).squeeze(2)
         future = self._with_distance(phases_later, self.distance[window:])
-        past_selected, weights = self.select_past(self.embed_past(_by_variable(past)), selection)
-        future_selected, _ = self.select_future(self.embed_future(_by_variable(future)), selection)
+        past_selected, weights = self.select_past.of_values(past.flatten(0, 1), self.embed_past, selection)
+        future_selected, _ = self.select_future.of_values(future.flatten(0, 1), self.embed_future, selection)
         width = self.shape.width
         fused, attention = self.fusion(
             past_selected.reshape(-1, window, width),
@@ -172,11 +172,6 @@ class TftNetwork(SequenceBody):
     @staticmethod
     def _with_distance(inputs: Tensor, distance: Tensor) -> Tensor:
         return torch.cat([inputs, distance.expand(inputs.shape[0], -1, -1)], dim=-1)
-
-
-def _by_variable(inputs: Tensor) -> Tensor:
-    """[rows, hours, variables] to [variables, rows * hours, 1]."""
-    return inputs.flatten(0, 1).transpose(0, 1).unsqueeze(-1)
 
 
 def tft_recipe(parameters: TftParameters) -> Recipe:

@@ -79,14 +79,14 @@ class Disk:
 
 def newest_records(settings: Settings, *, count: int) -> tuple[SignalRecord, ...]:
     """The newest `count` records of this symbol and phase, oldest first."""
-    log = SignalLog(Lake(settings.lake_location), folder=settings.home / "logs")
+    log = SignalLog(Lake.of(settings), folder=settings.home / "logs")
     return log.tail(count, symbol=settings.symbol, phase=settings.phase)
 
 
 def newest_transitions(settings: Settings) -> pl.DataFrame:
     """Alertable rows of `TRANSITIONS` of this symbol and phase, of the two days before its newest row."""
     ours = (pl.col("symbol") == settings.symbol) & (pl.col("phase") == settings.phase) & pl.col("alertable")
-    lake = Lake(settings.lake_location)
+    lake = Lake.of(settings)
     newest = lake.newest(TRANSITIONS, where=ours)
     if newest is None:
         return TRANSITIONS.empty()
@@ -150,7 +150,7 @@ def measured_drift(settings: Settings, *, exchange_now: datetime) -> DriftReport
     if path is None or not path.exists():
         return None
     reference = DriftReference.model_validate_json(path.read_bytes())
-    rows = feature_rows(Lake(settings.lake_location), settings, floor_hour(exchange_now), hours=reference.window_rows)
+    rows = feature_rows(Lake.of(settings), settings, floor_hour(exchange_now), hours=reference.window_rows)
     if rows.height != reference.window_rows:
         return None
     return measure_drift(rows.select([feature.name for feature in reference.features]).to_numpy(), reference)

@@ -1,0 +1,119 @@
+"""The files of the instance stay open between events: the same rows for everybody, few handles, all let go again."""
+
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+
+import dagster as dg
+import pytest
+import sqlalchemy as db
+
+from eth_pipeline.defs.instance import open_instance
+from eth_pipeline.defs.sqlite_storage import OpenEventLog
+from eth_pipeline.settings import Settings
+
+RUNS = 20
+
+
+@pytest.fixture
+def settings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Settings:
+    monkeypatch.setenv("ETH_PIPELINE_HOME", str(tmp_path))
+    monkeypatch.setenv("DAGSTER_HOME", "")  # opening sets it; this puts it back afterwards
+    return Settings(home=tmp_path)
+
+
+@pytest.fixture
+def log(tmp_path: Path) -> Iterator[OpenEventLog]:
+    made = OpenEventLog(str(tmp_path / "runs"))
+    yield made
+    made.dispose()
+
+
+def open_files(folder: Path) -> set[str]:
+    """Names of the databases below `folder` that this process holds open."""
+    links = [link for link in Path("/proc/self/fd").iterdir() if link.is_symlink()]
+    targets = {Path(target) for link in links if (target := _target(link))}
+    return {target.name for target in targets if target.suffix == ".db" and folder in target.parents}
+
+
+def _target(link: Path) -> str | None:
+    try:
+        return str(link.readlink())
+    except OSError:
+        return None
+
+
+@dg.asset
+def ticks() -> dg.MaterializeResult[None]:
+    return dg.MaterializeResult(metadata={"rows": 1})
+
+
+def test_a_process_of_many_runs_holds_few_files_open_and_lets_all_of_them_go(log: OpenEventLog, tmp_path: Path) -> None:
+    """A daemon lives for months; a handle per run would exhaust it."""
+    for number in range(RUNS):
+        with log.run_connection(f"run-{number}") as connection:
+            connection.execute(db.text("SELECT 1"))
+    held = open_files(tmp_path)
+    assert f"run-{RUNS - 1}.db" in held
+    assert len(held) <= 9
+    with log.run_connection("run-0") as connection:
+        assert connection.execute(db.text("SELECT count(*) FROM event_logs")).scalar() == 0
+    log.dispose()
+    assert not open_files(tmp_path)
+
+
+def test_two_open_instances_see_what_the_other_wrote(settings: Settings) -> None:
+    """Web server and daemon are processes of their own, and each keeps its files open."""
+    with open_instance(settings) as writer, open_instance(settings) as reader:
+        assert reader.get_latest_materialization_event(ticks.key) is None
+        for _ in range(2):
+            run = dg.materialize([ticks], instance=writer)
+            assert {each.run_id for each in reader.get_runs()} >= {run.run_id}
+            event = reader.get_latest_materialization_event(ticks.key)
+            assert event is not None
+            assert event.run_id == run.run_id
+            assert len(reader.all_logs(run.run_id)) == len(writer.all_logs(run.run_id)) > 5
+
+
+def test_threads_of_one_process_share_the_open_files_and_lose_nothing(log: OpenEventLog) -> None:
+    """The web server answers from many threads; SQLite refuses a connection that another thread made, unless told."""
+    with log.run_connection("run") as connection:
+        connection.execute(db.text("CREATE TABLE counted (number INTEGER)"))
+
+    def count(first: int) -> None:
+        for number in range(first, first + 25):
+            with log.run_connection("run") as connection:
+                connection.execute(db.text(f"INSERT INTO counted VALUES ({number})"))
+
+    threads = [threading.Thread(target=count, args=(100 * n,)) for n in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(timeout=60)
+    with log.run_connection("run") as connection:
+        found = connection.execute(db.text("SELECT count(DISTINCT number) FROM counted")).scalar()
+    assert found == 100
+
+
+def test_a_wiped_log_is_empty_and_takes_new_events(settings: Settings) -> None:
+    """A file that is deleted while it is open would swallow what is written next."""
+    with open_instance(settings) as instance:
+        dg.materialize([ticks], instance=instance)
+        instance.wipe()
+        assert instance.get_runs() == []
+        assert instance.get_latest_materialization_event(ticks.key) is None
+        run = dg.materialize([ticks], instance=instance)
+        event = instance.get_latest_materialization_event(ticks.key)
+        assert event is not None
+        assert event.run_id == run.run_id
+
+
+def test_whoever_watches_the_file_of_a_run_sees_each_event_when_it_is_stored(log: OpenEventLog, tmp_path: Path) -> None:
+    """The UI follows a running run by its file; a write-ahead log alone shows nothing until the run's process ends."""
+    path = tmp_path / "runs" / "run-0.db"
+    with log.run_connection("run-0") as connection:
+        connection.execute(db.text("CREATE TABLE seen (word TEXT)"))
+    for word in ("first-event", "second-event"):
+        with log.run_connection("run-0") as connection:
+            connection.execute(db.text("INSERT INTO seen VALUES (:word)"), {"word": word})
+        assert word.encode() in path.read_bytes()
