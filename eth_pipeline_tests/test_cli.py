@@ -141,7 +141,9 @@ def test_the_manifest_names_commit_configuration_and_packages(settings: Settings
 def test_the_configuration_is_shown_without_its_secrets(empty: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("ETH_PIPELINE_POSTGRES_URL", "postgresql://ann:hunter2@db.example/dagster")
     monkeypatch.setenv("ETH_PIPELINE_MLFLOW_TRACKING_URI", "https://ann:hunter2@mlflow.example")
-    monkeypatch.setenv("ETH_PIPELINE_LAKE_URL", "s3://ann:hunter2@bucket/lake")
+    monkeypatch.setenv("ETH_PIPELINE_LAKE_URL", "s3://bucket/lake")
+    monkeypatch.setenv("ETH_PIPELINE_LAKE_STORE__ACCESS_KEY_ID", "ann")
+    monkeypatch.setenv("ETH_PIPELINE_LAKE_STORE__SECRET_ACCESS_KEY", "hunter2")
     for arguments in (("config", "show"), ("config", "show", "--json")):
         result = call(*arguments)
         assert result.exit_code == 0

@@ -30,7 +30,7 @@ from eth_pipeline.soak.worker import Answer, Order, Worker
 _CALM_AFTER_HOURS = 4
 _HEALING_JUMP = timedelta(hours=26)
 _TOUCHES_WARM, _TOUCHES_COLD, _TOUCHES_OF_A_MOVE = 400, 2_300, 1_800
-"""How often an hour touches the outside: in a process that has run one, in a new one, which imports; and a promotion."""
+"""How often an hour touches the outside: in a process that has run one, in a new one, which imports; a promotion."""
 _SMALLEST_FULL_BYTES, _DOUBLINGS = 2**14, 12
 _DISK_EVERY_HOURS = 6
 _MAINTAIN_EVERY_HOURS = 48
