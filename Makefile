@@ -42,18 +42,17 @@ generated: setup
 	$(BIN)/python -m eth_pipeline.registry.schemas
 	$(BIN)/python -m eth_pipeline.operations.signal_line
 
-# Needs pip-tools and the package index. The torch line is written without the local version and with the hashes of both
-# its builds, so that pip may choose the one for this machine.
+# Needs pip-tools; the torch line is written without the local version so that pip may choose the CPU build.
 lock:
-	$(BIN)/python -m piptools compile --quiet --generate-hashes --allow-unsafe --strip-extras --no-emit-index-url \
-	  --no-emit-find-links --no-emit-trusted-host --extra dev --extra postgres --output-file requirements.lock pyproject.toml
-	$(BIN)/python deploy/torch_hashes.py requirements.lock
+	$(BIN)/python -m piptools compile --quiet --strip-extras --no-emit-index-url --no-emit-find-links \
+	  --no-emit-trusted-host --extra dev --extra postgres --output-file requirements.lock pyproject.toml
+	sed -i 's/^torch==2.13.0+cpu/torch==2.13.0/' requirements.lock
 
 # Needs the package index: known vulnerabilities of the lock, and a CycloneDX bill of materials.
 audit: setup
 	mkdir -p build
-	$(BIN)/pip-audit --requirement requirements.lock --disable-pip --progress-spinner off
-	$(BIN)/pip-audit --requirement requirements.lock --disable-pip --progress-spinner off --format cyclonedx-json \
+	$(BIN)/pip-audit --requirement requirements.lock --no-deps --disable-pip --progress-spinner off
+	$(BIN)/pip-audit --requirement requirements.lock --no-deps --disable-pip --progress-spinner off --format cyclonedx-json \
 	  --output build/sbom.json
 
 clean:
