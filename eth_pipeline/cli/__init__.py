@@ -3,6 +3,7 @@
 Belongs here: arguments, output, exit codes; one module per command group. Does not belong: logic.
 """
 
+import signal
 from pathlib import Path
 from typing import Annotated
 
@@ -37,6 +38,17 @@ app = typer.Typer(
     no_args_is_help=True,
     pretty_exceptions_enable=False,
 )
+
+
+@app.callback()
+def heed_interrupts() -> None:
+    """Binance ETH/USDT market data to hourly signals that an operator can trust."""
+    # A script's `command &` ignores SIGINT, and children inherit that. Dagster ends its own helpers by SIGINT and then
+    # waits for them: `vintages train` and `up` would never end.
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
 sandbox_app = typer.Typer(help="The embedded exchange.", no_args_is_help=True)
 app.add_typer(sandbox_app, name="sandbox")
 sandbox_app.add_typer(exchange.fault_app, name="fault")
