@@ -259,11 +259,11 @@ POSITIONING = TableContract(
     ),
 )
 
-STREAMS: dict[str, TableContract] = {
-    table.name: table
-    for table in (KLINES, MARK_KLINES, SPOT_KLINES, FUNDING_RATES, OPEN_INTEREST, PREMIUM_KLINES, POSITIONING)
-}
-RECORDED_STREAMS = ("premium_klines", "positioning")
+_INPUT = (KLINES, MARK_KLINES, SPOT_KLINES, FUNDING_RATES, OPEN_INTEREST)
+_RECORDED = (PREMIUM_KLINES, POSITIONING)
+
+STREAMS: dict[str, TableContract] = {table.name: table for table in (*_INPUT, *_RECORDED)}
+RECORDED_STREAMS = tuple(table.name for table in _RECORDED)
 """Streams that no decision waits for: features read them where they are; absent or stale, they change no signal."""
-INPUT_STREAMS = tuple(name for name in STREAMS if name not in RECORDED_STREAMS)
+INPUT_STREAMS = tuple(table.name for table in _INPUT)
 """Streams that features must have and the gate reads."""

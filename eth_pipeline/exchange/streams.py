@@ -15,12 +15,8 @@ import polars as pl
 from eth_pipeline.contracts.clock import HOUR
 from eth_pipeline.contracts.tables import (
     FUNDING_RATES,
-    KLINES,
-    MARK_KLINES,
     OPEN_INTEREST,
     POSITIONING,
-    PREMIUM_KLINES,
-    SPOT_KLINES,
     STREAMS,
     TableContract,
 )
@@ -50,12 +46,14 @@ class Question:
 
     Attributes:
         endpoint, params: the REST door.
+        asks_for: how the endpoint calls the symbol.
         label_before: how much earlier than our instant the endpoint labels a row (START labels).
         rows_per_step: rows the endpoint has between two of ours.
     """
 
     endpoint: Endpoint
     params: Mapping[str, str]
+    asks_for: str = "symbol"
     label_before: timedelta = timedelta(0)
     rows_per_step: int = 1
 
@@ -122,46 +120,50 @@ def _klines_weight(rows: int) -> int:
     return 1 if rows < 100 else 2 if rows < 500 else 5 if rows <= 1000 else 10
 
 
-def _bars(
-    contract: TableContract, endpoint: Endpoint, market: str, kind: str, *, page_rows: int, settings: Settings
-) -> Stream:
-    interval, step = settings.base_interval, settings.base_delta
+@dataclass(frozen=True)
+class _BarDoors:
+    """Where both doors have a stream of bars.
+
+    Attributes:
+        path: REST endpoint.
+        market, kind: folders of the archive.
+        asks_for: how the endpoint calls the symbol.
+    """
+
+    path: str
+    market: str
+    kind: str
+    asks_for: str = "symbol"
+
+
+_BARS = {
+    "klines": _BarDoors("/fapi/v1/klines", _FUTURES, "klines"),
+    "mark_klines": _BarDoors("/fapi/v1/markPriceKlines", _FUTURES, "markPriceKlines"),
+    "spot_klines": _BarDoors("/api/v3/klines", _SPOT, "klines"),
+    "premium_klines": _BarDoors("/fapi/v1/premiumIndexKlines", _FUTURES, "premiumIndexKlines"),
+}
+
+
+def _bars(name: str, settings: Settings) -> Stream:
+    doors, interval, step = _BARS[name], settings.base_interval, settings.base_delta
+    spot = doors.market == _SPOT
+    endpoint = Endpoint("spot" if spot else "futures", doors.path, "weight")
     return Stream(
-        contract=contract,
+        contract=STREAMS[name],
         time_column="open_time",
         symbols=settings.symbols,
         interval=interval,
         step=step,
         spacing="fixed",
         known_after=step,
-        questions=(Question(endpoint, {"interval": interval}),),
-        page_rows=page_rows,
-        page_cost=_klines_weight if endpoint.host == "futures" else lambda _: 2,
-        archive=ArchiveSeries(market, kind, interval, monthly=True, daily=True),
+        questions=(Question(endpoint, {"interval": interval}, asks_for=doors.asks_for),),
+        page_rows=1000 if spot else 499,
+        page_cost=(lambda _: 2) if spot else _klines_weight,
+        archive=ArchiveSeries(doors.market, doors.kind, interval, monthly=True, daily=True),
         read_file=partial(bars_from_csv, interval=step),
         read_page=partial(bars_from_api, interval=step),
         overlap_rows=2,
     )
-
-
-def _klines(settings: Settings) -> Stream:
-    endpoint = Endpoint("futures", "/fapi/v1/klines", "weight")
-    return _bars(KLINES, endpoint, _FUTURES, "klines", page_rows=499, settings=settings)
-
-
-def _mark_klines(settings: Settings) -> Stream:
-    endpoint = Endpoint("futures", "/fapi/v1/markPriceKlines", "weight")
-    return _bars(MARK_KLINES, endpoint, _FUTURES, "markPriceKlines", page_rows=499, settings=settings)
-
-
-def _premium_klines(settings: Settings) -> Stream:
-    endpoint = Endpoint("futures", "/fapi/v1/premiumIndexKlines", "weight")
-    return _bars(PREMIUM_KLINES, endpoint, _FUTURES, "premiumIndexKlines", page_rows=499, settings=settings)
-
-
-def _spot_klines(settings: Settings) -> Stream:
-    endpoint = Endpoint("spot", "/api/v3/klines", "weight")
-    return _bars(SPOT_KLINES, endpoint, _SPOT, "klines", page_rows=1000, settings=settings)
 
 
 def _funding_rates(settings: Settings) -> Stream:
@@ -234,11 +236,8 @@ def _positioning(settings: Settings) -> Stream:
 
 
 _STREAMS: dict[str, Callable[[Settings], Stream]] = {
-    "klines": _klines,
-    "mark_klines": _mark_klines,
-    "spot_klines": _spot_klines,
+    **{name: partial(_bars, name) for name in _BARS},
     "funding_rates": _funding_rates,
     "open_interest": _open_interest,
-    "premium_klines": _premium_klines,
     "positioning": _positioning,
 }

@@ -21,17 +21,9 @@ from eth_pipeline.lake import Lake
 from eth_pipeline.settings import Settings
 
 DATA_TIME: MappingProxyType[str, str] = MappingProxyType(
-    {
-        "klines": "close_time",
-        "mark_klines": "close_time",
-        "spot_klines": "close_time",
-        "funding_rates": "funding_time",
-        "open_interest": "period_end",
-        "premium_klines": "close_time",
-        "positioning": "period_end",
-    }
+    {name: "close_time" if "close_time" in table.schema else table.key[-1] for name, table in STREAMS.items()}
 )
-"""Stream to the column its lag is counted from."""
+"""Stream to the column its lag is counted from: the close of a bar, else the instant in the key."""
 
 _MAIN_SYMBOL_ONLY = frozenset({"open_interest", "positioning"})
 _RECENT_WINDOW = timedelta(days=2)
