@@ -18,7 +18,7 @@ import numpy as np
 import polars as pl
 
 from benchmarks.real_history import SYMBOL, recorded_sources
-from eth_pipeline.contracts.tables import INSTANT
+from eth_pipeline.contracts.table import INSTANT
 from eth_pipeline.labels.direction import build_labels
 from eth_pipeline.models.metrics import auc
 from eth_pipeline.settings import Settings, TrainingSettings

@@ -25,15 +25,8 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 import numpy as np
 import polars as pl
 
-from eth_pipeline.contracts.tables import (
-    FUNDING_RATES,
-    INSTANT,
-    KLINES,
-    MARK_KLINES,
-    OPEN_INTEREST,
-    SPOT_KLINES,
-    TableContract,
-)
+from eth_pipeline.contracts.table import INSTANT, TableContract
+from eth_pipeline.contracts.tables import FUNDING_RATES, KLINES, MARK_KLINES, OPEN_INTEREST, SPOT_KLINES
 from eth_pipeline.features.build import available_feature_names, build_features, feature_specs
 from eth_pipeline.features.panel import prefix
 from eth_pipeline.features.sources import FeatureSources

@@ -20,7 +20,7 @@ import numpy as np
 import polars as pl
 
 from benchmarks.real_history import CROSS, SYMBOL, recorded_sources
-from eth_pipeline.contracts.artifact import HISTORICAL_FORECASTS
+from eth_pipeline.contracts.model_tables import HISTORICAL_FORECASTS
 from eth_pipeline.contracts.tables import FUNDING_RATES, KLINES, MARK_KLINES
 from eth_pipeline.features.build import available_feature_names, build_features, features_contract
 from eth_pipeline.features.sources import FeatureSources

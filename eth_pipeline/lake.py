@@ -18,7 +18,7 @@ import stamina
 from deltalake import CommitProperties, DeltaTable, WriterProperties, write_deltalake
 from deltalake.exceptions import CommitFailedError, DeltaError, TableNotFoundError
 
-from eth_pipeline.contracts.tables import TableContract
+from eth_pipeline.contracts.table import TableContract
 from eth_pipeline.errors import ProvenanceMismatch, SettingsInvalid
 from eth_pipeline.settings import Settings, known_lake
 

@@ -17,7 +17,7 @@ from eth_pipeline.board.exchange_clock import STATE_FILE, ExchangeClock
 from eth_pipeline.board.server import BoardServer
 from eth_pipeline.contracts.clock import FixedClock, iso
 from eth_pipeline.contracts.signal import SIGNALS
-from eth_pipeline.contracts.tables import INSTANT
+from eth_pipeline.contracts.table import INSTANT
 from eth_pipeline.exchange.exchange_time import remember_offset
 from eth_pipeline.exchange.state import HostState
 from eth_pipeline.lake import Lake

@@ -16,7 +16,7 @@ import pytest
 
 from eth_pipeline.cli.search import LARGEST, chosen, score
 from eth_pipeline.cli.vintages import months
-from eth_pipeline.contracts.artifact import HISTORICAL_FORECASTS, TRIED_PNL
+from eth_pipeline.contracts.model_tables import HISTORICAL_FORECASTS, TRIED_PNL
 from eth_pipeline.errors import SettingsInvalid
 from eth_pipeline.lake import Lake
 from eth_pipeline.models.boosting import Boosting

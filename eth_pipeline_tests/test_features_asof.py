@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from eth_pipeline.contracts.tables import INSTANT
+from eth_pipeline.contracts.table import INSTANT
 from eth_pipeline.features.asof import asof_join, in_order_known
 
 BEGIN = datetime(2024, 5, 1, tzinfo=UTC)

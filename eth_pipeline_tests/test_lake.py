@@ -8,7 +8,8 @@ from pathlib import Path
 import polars as pl
 import pytest
 
-from eth_pipeline.contracts.tables import FUNDING_RATES, INSTANT, Column
+from eth_pipeline.contracts.table import INSTANT, Column
+from eth_pipeline.contracts.tables import FUNDING_RATES
 from eth_pipeline.errors import ContractViolation, ProvenanceMismatch
 from eth_pipeline.lake import Lake
 

@@ -17,8 +17,9 @@ import polars as pl
 import pytest
 
 from eth_pipeline.cli.market import MarketPlan
-from eth_pipeline.contracts.artifact import OOF_FORECASTS, FeatureInput
+from eth_pipeline.contracts.artifact import FeatureInput
 from eth_pipeline.contracts.clock import HOUR, floor_hour
+from eth_pipeline.contracts.model_tables import OOF_FORECASTS
 from eth_pipeline.contracts.tables import STREAMS
 from eth_pipeline.defs.assets.training_set import registry_store
 from eth_pipeline.defs.instance import open_instance

@@ -168,7 +168,7 @@ def _is_done(settings: Settings, month: str) -> bool:
 
 
 def _table(settings: Settings, outcomes: dict[str, str]) -> Table:
-    from eth_pipeline.contracts.artifact import HISTORICAL_FORECASTS
+    from eth_pipeline.contracts.model_tables import HISTORICAL_FORECASTS
     from eth_pipeline.lake import Lake
 
     stored = Lake.of(settings).read(HISTORICAL_FORECASTS, columns=["decision_time", "horizon_hours"])

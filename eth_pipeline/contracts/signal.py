@@ -11,7 +11,7 @@ from typing import Literal
 import polars as pl
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
 
-from eth_pipeline.contracts.tables import INSTANT, Column, TableContract
+from eth_pipeline.contracts.table import INSTANT, Column, TableContract
 from eth_pipeline.settings import Phase, StalePolicy
 
 

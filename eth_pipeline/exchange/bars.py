@@ -14,9 +14,9 @@ from typing import Any
 
 import polars as pl
 
-from eth_pipeline.contracts.tables import INSTANT
+from eth_pipeline.contracts.table import INSTANT
 from eth_pipeline.errors import ContractViolation
-from eth_pipeline.exchange.archive import ArchiveFile
+from eth_pipeline.exchange.archive_files import ArchiveFile
 from eth_pipeline.exchange.csv_rows import read_rows
 
 # Binance's order. Its close_time (open + interval - 1 ms) is not used: ours is the exclusive end.

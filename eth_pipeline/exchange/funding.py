@@ -11,9 +11,9 @@ from typing import Any
 
 import polars as pl
 
-from eth_pipeline.contracts.tables import INSTANT
+from eth_pipeline.contracts.table import INSTANT
 from eth_pipeline.errors import ContractViolation
-from eth_pipeline.exchange.archive import ArchiveFile
+from eth_pipeline.exchange.archive_files import ArchiveFile
 from eth_pipeline.exchange.csv_rows import read_rows
 
 _FIELDS = {"calc_time": pl.Int64, "interval_hours": pl.Int64, "funding_rate": pl.Float64}

@@ -10,9 +10,9 @@ from typing import Any
 
 import polars as pl
 
-from eth_pipeline.contracts.tables import INSTANT
+from eth_pipeline.contracts.table import INSTANT
 from eth_pipeline.errors import ContractViolation
-from eth_pipeline.exchange.archive import ArchiveFile
+from eth_pipeline.exchange.archive_files import ArchiveFile
 from eth_pipeline.exchange.metrics import at_full_hours, metrics_rows
 
 _COLUMNS = ("period_end", "open_interest", "open_interest_value", "available_at")

@@ -1,7 +1,7 @@
 """The table of streams: for each, where both doors have it, what a page costs, and which symbols are asked for.
 
-Belongs here: endpoints, weights, page sizes, archive folders (Binance's documentation and
-published probes). Does not belong: asking (`pages`, `archive`), parsing, deciding what is missing.
+Belongs here: endpoints, weights, page sizes, archive folders (from Binance's documentation and published probes). Does
+not belong: asking (`pages`, `archive`), parsing, deciding what is missing.
 """
 
 from collections.abc import Callable, Mapping
@@ -13,21 +13,16 @@ from typing import Literal
 import polars as pl
 
 from eth_pipeline.contracts.clock import HOUR
-from eth_pipeline.contracts.tables import (
-    FUNDING_RATES,
-    OPEN_INTEREST,
-    POSITIONING,
-    STREAMS,
-    TableContract,
-)
+from eth_pipeline.contracts.table import TableContract
+from eth_pipeline.contracts.tables import FUNDING_RATES, OPEN_INTEREST, POSITIONING, STREAMS
 from eth_pipeline.errors import SettingsInvalid
-from eth_pipeline.exchange.archive import ArchiveFile, ArchiveSeries
+from eth_pipeline.exchange.archive_files import ArchiveFile, ArchiveSeries
 from eth_pipeline.exchange.bars import bars_from_api, bars_from_csv
+from eth_pipeline.exchange.endpoint import AllowanceName, Endpoint
 from eth_pipeline.exchange.funding import funding_from_api, funding_from_csv
 from eth_pipeline.exchange.metrics import METRICS_PERIOD, PUBLICATION_DELAY
 from eth_pipeline.exchange.open_interest import open_interest_from_api, open_interest_from_csv
 from eth_pipeline.exchange.positioning import positioning_from_api, positioning_from_csv
-from eth_pipeline.exchange.transport import AllowanceName, Endpoint
 from eth_pipeline.settings import Settings
 
 _FUTURES_DATA: AllowanceName = "futures_data_requests"

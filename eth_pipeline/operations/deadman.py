@@ -21,7 +21,7 @@ import polars as pl
 
 from eth_pipeline.contracts.clock import HOUR, iso, parse_instant
 from eth_pipeline.contracts.signal import SIGNALS
-from eth_pipeline.contracts.tables import INSTANT
+from eth_pipeline.contracts.table import INSTANT
 from eth_pipeline.exchange.exchange_time import newest_offset
 from eth_pipeline.exchange.state import HostState
 from eth_pipeline.lake import Lake

@@ -17,7 +17,7 @@ from pathlib import Path
 from pydantic import ConfigDict
 
 from eth_pipeline.contracts.clock import iso
-from eth_pipeline.contracts.tables import TableContract
+from eth_pipeline.contracts.table import TableContract
 from eth_pipeline.lake import Lake
 from eth_pipeline.settings import Settings
 

@@ -23,7 +23,7 @@ import polars as pl
 
 from eth_pipeline.contracts.clock import HOUR, iso, require_utc
 from eth_pipeline.contracts.signal import SIGNALS, ReasonCode, SignalRecord, SignalState, record_from_json
-from eth_pipeline.contracts.tables import INSTANT
+from eth_pipeline.contracts.table import INSTANT
 from eth_pipeline.lake import Lake
 from eth_pipeline.operations.manifest import Manifest
 from eth_pipeline.operations.signal_line import RecordOrigin

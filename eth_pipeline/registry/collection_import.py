@@ -17,8 +17,9 @@ from typing import Unpack
 
 import polars as pl
 
-from eth_pipeline.contracts.artifact import OOF_FORECASTS, TRIED_PNL, RuntimeContract
-from eth_pipeline.contracts.tables import TableContract
+from eth_pipeline.contracts.artifact import RuntimeContract
+from eth_pipeline.contracts.model_tables import OOF_FORECASTS, TRIED_PNL
+from eth_pipeline.contracts.table import TableContract
 from eth_pipeline.errors import (
     HashMismatch,
     ProvenanceMismatch,

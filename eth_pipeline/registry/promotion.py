@@ -14,7 +14,8 @@ from typing import Any, Unpack
 
 import polars as pl
 
-from eth_pipeline.contracts.artifact import OOF_FORECASTS, PromotionDecision
+from eth_pipeline.contracts.artifact import PromotionDecision
+from eth_pipeline.contracts.model_tables import OOF_FORECASTS
 from eth_pipeline.errors import BundleRefused, RegistryMoved
 from eth_pipeline.lake import Lake
 from eth_pipeline.models.report import Estimate

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from eth_pipeline.contracts.clock import HOUR, floor_hour
 from eth_pipeline.contracts.signal import CONSENSUS, ConsensusSnapshot, TimeframeScore
-from eth_pipeline.contracts.tables import INSTANT
+from eth_pipeline.contracts.table import INSTANT
 from eth_pipeline.features.bars import INTERVALS, aggregate
 from eth_pipeline.settings import SignalSettings
 from eth_pipeline.signals.consensus import HISTORY_NEEDED, WEIGHTS, build_consensus, timeframe_bars

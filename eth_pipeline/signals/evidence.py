@@ -25,7 +25,8 @@ from eth_pipeline.contracts.signal import (
     ReasonCode,
     StreamFreshness,
 )
-from eth_pipeline.contracts.tables import FUNDING_RATES, INSTANT, KLINES, MARK_KLINES
+from eth_pipeline.contracts.table import INSTANT
+from eth_pipeline.contracts.tables import FUNDING_RATES, KLINES, MARK_KLINES
 from eth_pipeline.errors import BundleAbsent, BundleExpired, BundleRefused
 from eth_pipeline.features.build import DEFINITION_VERSION, feature_names, features_contract
 from eth_pipeline.lake import Lake

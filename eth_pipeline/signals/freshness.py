@@ -16,7 +16,8 @@ import polars as pl
 
 from eth_pipeline.contracts.clock import HOUR, require_utc
 from eth_pipeline.contracts.signal import StreamFreshness
-from eth_pipeline.contracts.tables import INSTANT, STREAMS, TableContract
+from eth_pipeline.contracts.table import INSTANT, TableContract
+from eth_pipeline.contracts.tables import STREAMS
 from eth_pipeline.lake import Lake
 from eth_pipeline.settings import Settings
 

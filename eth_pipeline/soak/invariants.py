@@ -18,7 +18,8 @@ import polars as pl
 
 from eth_pipeline.contracts.clock import HOUR, iso
 from eth_pipeline.contracts.signal import SIGNALS, TRANSITIONS, ReasonCode, SignalRecord, SignalState, record_from_json
-from eth_pipeline.contracts.tables import INSTANT, STREAMS
+from eth_pipeline.contracts.table import INSTANT
+from eth_pipeline.contracts.tables import STREAMS
 from eth_pipeline.errors import BundleRefused, ContractViolation
 from eth_pipeline.lake import Lake
 from eth_pipeline.registry.promotion_log import PromotionLog

@@ -15,8 +15,9 @@ from typing import Literal
 
 import polars as pl
 
-from eth_pipeline.contracts.artifact import DRIFT, MODELS, OOF_FORECASTS
+from eth_pipeline.contracts.artifact import DRIFT, MODELS
 from eth_pipeline.contracts.clock import iso
+from eth_pipeline.contracts.model_tables import OOF_FORECASTS
 from eth_pipeline.errors import BundleRefused
 from eth_pipeline.lake import Lake
 from eth_pipeline.models.drift import DriftReference

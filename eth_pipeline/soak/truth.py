@@ -11,7 +11,8 @@ from datetime import datetime
 import polars as pl
 
 from eth_pipeline.contracts.clock import iso
-from eth_pipeline.contracts.tables import INSTANT, STREAMS
+from eth_pipeline.contracts.table import INSTANT
+from eth_pipeline.contracts.tables import STREAMS
 from eth_pipeline.lake import Lake
 from eth_pipeline.sandbox.market import BAR_STREAMS, HOUR_MS, INTERVALS_MS, Market, aggregate
 from eth_pipeline.settings import Settings

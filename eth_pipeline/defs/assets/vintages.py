@@ -11,8 +11,8 @@ import dagster as dg
 import numpy as np
 import polars as pl
 
-from eth_pipeline.contracts.artifact import HISTORICAL_FORECASTS
 from eth_pipeline.contracts.clock import iso
+from eth_pipeline.contracts.model_tables import HISTORICAL_FORECASTS
 from eth_pipeline.defs.assets.features import GROUP
 from eth_pipeline.defs.assets.training_set import PinnedTrainingSet, pinned_training_set
 from eth_pipeline.defs.partitions import MONTHS
