@@ -16,7 +16,7 @@ from eth_pipeline.board.alerts import read_alerts
 from eth_pipeline.board.exchange_clock import STATE_FILE, ExchangeClock
 from eth_pipeline.board.server import BoardServer
 from eth_pipeline.contracts.clock import FixedClock, iso
-from eth_pipeline.contracts.signal import SIGNALS
+from eth_pipeline.contracts.decision_tables import SIGNALS
 from eth_pipeline.contracts.tables import INSTANT
 from eth_pipeline.exchange.exchange_time import remember_offset
 from eth_pipeline.exchange.state import HostState

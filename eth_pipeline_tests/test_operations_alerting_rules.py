@@ -7,7 +7,8 @@ from typing import Any
 import polars as pl
 import pytest
 
-from eth_pipeline.contracts.signal import TRANSITIONS, Reason, ReasonCode, SignalRecord
+from eth_pipeline.contracts.decision_tables import TRANSITIONS
+from eth_pipeline.contracts.signal import Reason, ReasonCode, SignalRecord
 from eth_pipeline.exchange.state import HostState
 from eth_pipeline.operations.alerting import rules
 from eth_pipeline.operations.alerting.evidence import Disk, ExchangeTrouble, FailedRun, exchange_troubles

@@ -11,7 +11,8 @@ import typer
 from eth_pipeline.cli.console import out, print_json, refuse_on_error
 from eth_pipeline.cli.tables import lineage_table, signal_table, signals_table
 from eth_pipeline.contracts.clock import parse_instant
-from eth_pipeline.contracts.signal import SIGNALS, SignalRecord, record_from_json
+from eth_pipeline.contracts.decision_tables import SIGNALS
+from eth_pipeline.contracts.signal import SignalRecord, record_from_json
 from eth_pipeline.errors import NeedsHuman
 from eth_pipeline.lake import Lake
 from eth_pipeline.settings import Settings, load_settings

@@ -6,8 +6,8 @@ Belongs here: rendering. Does not belong: what a table is (`tables`, `quality`, 
 import polars as pl
 
 from eth_pipeline.contracts.artifact import HISTORICAL_FORECASTS, OOF_FORECASTS, TRIED_PNL
+from eth_pipeline.contracts.decision_tables import CONSENSUS, FORECASTS, SIGNALS, TRANSITIONS
 from eth_pipeline.contracts.quality import GAP_LEDGER, QUARANTINE
-from eth_pipeline.contracts.signal import CONSENSUS, FORECASTS, SIGNALS, TRANSITIONS
 from eth_pipeline.contracts.tables import STREAMS, TableContract
 
 DOCUMENTED: tuple[TableContract, ...] = (

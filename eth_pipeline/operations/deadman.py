@@ -20,7 +20,7 @@ from urllib.parse import urlsplit
 import polars as pl
 
 from eth_pipeline.contracts.clock import HOUR, iso, parse_instant
-from eth_pipeline.contracts.signal import SIGNALS
+from eth_pipeline.contracts.decision_tables import SIGNALS
 from eth_pipeline.contracts.tables import INSTANT
 from eth_pipeline.exchange.exchange_time import newest_offset
 from eth_pipeline.exchange.state import HostState

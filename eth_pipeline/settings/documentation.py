@@ -75,11 +75,13 @@ def _table(rows: list[tuple[str, FieldInfo]]) -> list[str]:
     return [
         "| setting | default | unit | allowed | meaning |",
         "|---|---|---|---|---|",
-        *[
-            f"| `{name}` | {_default(field.default)} | {unit(name)} | {_allowed(field)} | {_escaped(field.description)} |"
-            for name, field in rows
-        ],
+        *[_row(name, field) for name, field in rows],
     ]
+
+
+def _row(name: str, field: FieldInfo) -> str:
+    cells = (f"`{name}`", _default(field.default), unit(name), _allowed(field), _escaped(field.description))
+    return "| " + " | ".join(cells) + " |"
 
 
 def _default(value: Any) -> str:
