@@ -27,11 +27,12 @@ def tail(
 ) -> None:
     """Show the newest hours, oldest first."""
     with refuse_on_error():
-        records = _records(load_settings())[-count:]
+        settings = load_settings()
+        records = _records(settings)[-count:]
         if as_json:
             print_json([record.flat() for record in records])
         else:
-            out.print(signals_table(records))
+            out.print(signals_table(records, language=settings.language))
 
 
 @app.command()
@@ -48,7 +49,7 @@ def show(
         if as_json:
             print_json(record.flat())
         else:
-            out.print(signal_table(record))
+            out.print(signal_table(record, language=settings.language))
 
 
 @app.command("schema")

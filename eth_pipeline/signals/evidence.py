@@ -18,6 +18,8 @@ from eth_pipeline.contracts.decision_tables import CONSENSUS, FORECASTS
 from eth_pipeline.contracts.quality import data_gaps
 from eth_pipeline.contracts.signal import Action, ConsensusSnapshot, Reason, ReasonCode, StreamFreshness
 from eth_pipeline.contracts.tables import FUNDING_RATES, INSTANT, KLINES, MARK_KLINES
+from eth_pipeline.contracts.wording.details import NO_FORECAST
+from eth_pipeline.contracts.wording.forecasts import ANSWERED
 from eth_pipeline.errors import BundleAbsent, BundleExpired, BundleRefused
 from eth_pipeline.features.build import features_contract
 from eth_pipeline.lake import Lake
@@ -187,9 +189,9 @@ def _stored_forecast(
     rows = lake.read(FORECASTS, where=_at(settings, decision_time) & (pl.col("fingerprint") == bundle.fingerprint))
     forecast = stored_forecast(rows, contract=bundle.contract)
     if forecast is None:
-        detail = f"bundle {version} has no forecast for {iso(decision_time)}; materialize `forecast`"
+        detail = NO_FORECAST(version=version, hour=iso(decision_time))
         return model, None, MlAvailability(False, ReasonCode.ML_UNAVAILABLE, detail)
-    return model, forecast, MlAvailability(True, None, f"version {version} answered")
+    return model, forecast, MlAvailability(True, None, ANSWERED(version=version))
 
 
 def _stored_consensus(lake: Lake, settings: Settings, decision_time: datetime) -> ConsensusSnapshot:
