@@ -39,6 +39,7 @@ bench: setup
 generated: setup
 	$(BIN)/python -m eth_pipeline.contracts.documentation > docs/tables.md
 	$(BIN)/python -m eth_pipeline.signals.reason_docs > docs/reason_codes.md
+	$(BIN)/python -m eth_pipeline.settings.documentation > docs/settings.md
 	$(BIN)/python -m eth_pipeline.registry.schemas
 	$(BIN)/python -m eth_pipeline.operations.signal_line
 

@@ -22,7 +22,8 @@ import polars as pl
 from eth_pipeline.features.build import features_contract
 from eth_pipeline.lake import Lake
 from eth_pipeline.settings import load_settings
-from eth_pipeline.signals.evidence import feature_rows, production_bundle
+from eth_pipeline.signals.bundle_in_use import production_bundle
+from eth_pipeline.signals.evidence import feature_rows
 from eth_pipeline.signals.forecast import BundleForecaster
 
 

@@ -16,7 +16,8 @@ import dagster as dg
 
 from eth_pipeline.cli.market import MarketPlan
 from eth_pipeline.contracts.clock import floor_hour
-from eth_pipeline.contracts.signal import SIGNALS, SignalRecord, record_from_json
+from eth_pipeline.contracts.decision_tables import SIGNALS
+from eth_pipeline.contracts.signal import SignalRecord, record_from_json
 from eth_pipeline.contracts.tables import STREAMS
 from eth_pipeline.defs.instance import open_instance, prepare_home
 from eth_pipeline.lake import Lake

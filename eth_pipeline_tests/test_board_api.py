@@ -15,14 +15,15 @@ from eth_pipeline.board.account import thinned
 from eth_pipeline.board.alerts import read_alerts
 from eth_pipeline.board.exchange_clock import STATE_FILE, ExchangeClock
 from eth_pipeline.board.server import BoardServer
+from eth_pipeline.contracts.alert import AlertKind
 from eth_pipeline.contracts.clock import FixedClock, iso
-from eth_pipeline.contracts.signal import SIGNALS
+from eth_pipeline.contracts.decision_tables import SIGNALS
 from eth_pipeline.contracts.table import INSTANT
 from eth_pipeline.exchange.exchange_time import remember_offset
 from eth_pipeline.exchange.state import HostState
 from eth_pipeline.lake import Lake
 from eth_pipeline.operations.alerting.book import FILE, AlertBook
-from eth_pipeline.operations.alerting.kinds import AlertKind, Condition
+from eth_pipeline.operations.alerting.kinds import Condition
 from eth_pipeline.operations.processes import note_start
 from eth_pipeline.operations.signal_log import SignalLog
 from eth_pipeline.signals import kill_switch

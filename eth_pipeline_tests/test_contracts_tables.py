@@ -6,8 +6,8 @@ from typing import Any
 import polars as pl
 import pytest
 
+from eth_pipeline.contracts.decision_tables import CONSENSUS, FORECASTS, SIGNALS, TRANSITIONS
 from eth_pipeline.contracts.model_tables import HISTORICAL_FORECASTS, OOF_FORECASTS, TRIED_PNL
-from eth_pipeline.contracts.signal import CONSENSUS, FORECASTS, SIGNALS, TRANSITIONS
 from eth_pipeline.contracts.table import INSTANT, TableContract
 from eth_pipeline.contracts.tables import KLINES, STREAMS
 from eth_pipeline.errors import ContractViolation

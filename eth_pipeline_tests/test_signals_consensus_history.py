@@ -7,7 +7,8 @@ import numpy as np
 import polars as pl
 import pytest
 
-from eth_pipeline.contracts.signal import CONSENSUS, ConsensusSnapshot
+from eth_pipeline.contracts.decision_tables import CONSENSUS
+from eth_pipeline.contracts.signal import ConsensusSnapshot
 from eth_pipeline.contracts.tables import KLINES
 from eth_pipeline.settings import SignalSettings
 from eth_pipeline.signals.consensus import build_consensus, timeframe_bars

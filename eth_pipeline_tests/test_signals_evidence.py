@@ -8,7 +8,8 @@ import polars as pl
 import pytest
 
 from eth_pipeline.contracts.artifact import FeatureInput, HorizonModel
-from eth_pipeline.contracts.signal import CONSENSUS, FORECASTS, ReasonCode, SignalState
+from eth_pipeline.contracts.decision_tables import CONSENSUS, FORECASTS
+from eth_pipeline.contracts.signal import ReasonCode, SignalState
 from eth_pipeline.contracts.tables import FUNDING_RATES, KLINES, MARK_KLINES
 from eth_pipeline.errors import BundleAbsent, BundleRefused
 from eth_pipeline.features.build import feature_names, features_contract
@@ -18,13 +19,8 @@ from eth_pipeline.registry.decision import decide
 from eth_pipeline.registry.production import point_to
 from eth_pipeline.registry.signing import create_key_pair
 from eth_pipeline.settings import GateSettings, Settings
-from eth_pipeline.signals.evidence import (
-    Evidence,
-    compute_consensus,
-    compute_forecasts,
-    load_evidence,
-    running_schema,
-)
+from eth_pipeline.signals.bundle_in_use import running_schema
+from eth_pipeline.signals.evidence import Evidence, compute_consensus, compute_forecasts, load_evidence
 from eth_pipeline.signals.kill_switch import pull, release
 from eth_pipeline_tests.decision_samples import HOUR, NOON, bars, funding, mark_bars, sample_settings, walk
 from eth_pipeline_tests.registry_maker import contract, data_versions, report

@@ -32,7 +32,7 @@ from eth_pipeline.registry.promotion import promote_candidate
 from eth_pipeline.sandbox.server import Sandbox
 from eth_pipeline.sandbox.synthetic import SyntheticMarket
 from eth_pipeline.settings import Settings, load_settings
-from eth_pipeline.signals.evidence import expectations, running_schema
+from eth_pipeline.signals.bundle_in_use import expectations, running_schema
 from eth_pipeline.soak.hours import Diary, Lived, Soak
 from eth_pipeline.soak.invariants import INVARIANTS
 from eth_pipeline.soak.plan import SoakPlan, read_plan

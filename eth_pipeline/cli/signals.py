@@ -11,7 +11,8 @@ import typer
 from eth_pipeline.cli.console import out, print_json, refuse_on_error
 from eth_pipeline.cli.tables import lineage_table, signal_table, signals_table
 from eth_pipeline.contracts.clock import parse_instant
-from eth_pipeline.contracts.signal import SIGNALS, SignalRecord, record_from_json
+from eth_pipeline.contracts.decision_tables import SIGNALS
+from eth_pipeline.contracts.signal import SignalRecord, record_from_json
 from eth_pipeline.errors import NeedsHuman
 from eth_pipeline.lake import Lake
 from eth_pipeline.settings import Settings, load_settings
@@ -26,11 +27,12 @@ def tail(
 ) -> None:
     """Show the newest hours, oldest first."""
     with refuse_on_error():
-        records = _records(load_settings())[-count:]
+        settings = load_settings()
+        records = _records(settings)[-count:]
         if as_json:
             print_json([record.flat() for record in records])
         else:
-            out.print(signals_table(records))
+            out.print(signals_table(records, language=settings.language))
 
 
 @app.command()
@@ -47,7 +49,7 @@ def show(
         if as_json:
             print_json(record.flat())
         else:
-            out.print(signal_table(record))
+            out.print(signal_table(record, language=settings.language))
 
 
 @app.command("schema")

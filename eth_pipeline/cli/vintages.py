@@ -156,7 +156,7 @@ def _is_done(settings: Settings, month: str) -> bool:
     from eth_pipeline.errors import ContractViolation
     from eth_pipeline.models.algorithms import LIGHTGBM
     from eth_pipeline.registry.vintages import load_vintage, vintage_folder
-    from eth_pipeline.signals.evidence import running_schema
+    from eth_pipeline.signals.bundle_in_use import running_schema
 
     cutoff = datetime.strptime(month, _MONTH).replace(tzinfo=UTC)
     folder = vintage_folder(settings.home, algorithm=LIGHTGBM, cutoff=cutoff)

@@ -6,9 +6,9 @@ Belongs here: rendering. Does not belong: what a table is (`tables`, `quality`,
 
 import polars as pl
 
+from eth_pipeline.contracts.decision_tables import CONSENSUS, FORECASTS, SIGNALS, TRANSITIONS
 from eth_pipeline.contracts.model_tables import HISTORICAL_FORECASTS, OOF_FORECASTS, TRIED_PNL
 from eth_pipeline.contracts.quality import GAP_LEDGER, QUARANTINE
-from eth_pipeline.contracts.signal import CONSENSUS, FORECASTS, SIGNALS, TRANSITIONS
 from eth_pipeline.contracts.table import TableContract
 from eth_pipeline.contracts.tables import STREAMS
 

@@ -16,7 +16,8 @@ import polars as pl
 from deltalake.exceptions import DeltaError
 
 from eth_pipeline.contracts.clock import iso
-from eth_pipeline.contracts.signal import CONSENSUS, FORECASTS, SignalRecord
+from eth_pipeline.contracts.decision_tables import CONSENSUS, FORECASTS
+from eth_pipeline.contracts.signal import SignalRecord
 from eth_pipeline.contracts.table import INSTANT, TableContract
 from eth_pipeline.contracts.tables import KLINES, MARK_KLINES
 from eth_pipeline.errors import EthPipelineError

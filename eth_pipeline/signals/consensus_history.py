@@ -17,7 +17,8 @@ import polars as pl
 from numpy.typing import NDArray
 
 from eth_pipeline.contracts.clock import HOUR, floor_hour
-from eth_pipeline.contracts.signal import CONSENSUS, ConsensusSnapshot, TimeframeScore
+from eth_pipeline.contracts.decision_tables import CONSENSUS
+from eth_pipeline.contracts.signal import ConsensusSnapshot, TimeframeScore
 from eth_pipeline.contracts.table import INSTANT
 from eth_pipeline.features.bars import INTERVALS, aggregate
 from eth_pipeline.settings import SignalSettings

@@ -17,7 +17,8 @@ from pathlib import Path
 import polars as pl
 
 from eth_pipeline.contracts.clock import HOUR, iso
-from eth_pipeline.contracts.signal import SIGNALS, TRANSITIONS, ReasonCode, SignalRecord, SignalState, record_from_json
+from eth_pipeline.contracts.decision_tables import SIGNALS, TRANSITIONS
+from eth_pipeline.contracts.signal import ReasonCode, SignalRecord, SignalState, record_from_json
 from eth_pipeline.contracts.table import INSTANT
 from eth_pipeline.contracts.tables import STREAMS
 from eth_pipeline.errors import BundleRefused, ContractViolation
@@ -27,7 +28,7 @@ from eth_pipeline.registry.verification import verify_bundle
 from eth_pipeline.sandbox.market import Market
 from eth_pipeline.sandbox.request_log import RequestRecord
 from eth_pipeline.settings import Settings
-from eth_pipeline.signals.evidence import expectations
+from eth_pipeline.signals.bundle_in_use import expectations
 from eth_pipeline.signals.freshness import DATA_TIME, expected_symbols
 from eth_pipeline.signals.transitions import new_transitions
 from eth_pipeline.soak.plan import Bounds

@@ -28,7 +28,7 @@ from eth_pipeline.registry.promotion import promote_candidate, promotion_log
 from eth_pipeline.registry.rollback import rollback
 from eth_pipeline.registry.verification import fingerprint, read_contract, read_data_versions, read_report
 from eth_pipeline.settings import Settings
-from eth_pipeline.signals.evidence import expectations
+from eth_pipeline.signals.bundle_in_use import expectations
 
 MoveKind = Literal["promote", "rollback", "reconcile"]
 

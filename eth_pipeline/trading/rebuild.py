@@ -19,9 +19,10 @@ import polars as pl
 
 from eth_pipeline.contracts.artifact import Provenance
 from eth_pipeline.contracts.clock import HOUR, floor_hour
+from eth_pipeline.contracts.decision_tables import SIGNALS
 from eth_pipeline.contracts.model_tables import HISTORICAL_FORECASTS
 from eth_pipeline.contracts.quality import GAP_LEDGER
-from eth_pipeline.contracts.signal import SIGNALS, Action, Reason, ReasonCode, SignalRecord
+from eth_pipeline.contracts.signal import Action, Reason, ReasonCode, SignalRecord
 from eth_pipeline.contracts.table import INSTANT, TableContract
 from eth_pipeline.contracts.tables import FUNDING_RATES, KLINES, MARK_KLINES
 from eth_pipeline.errors import SettingsInvalid

@@ -8,9 +8,9 @@ from datetime import timedelta
 import dagster as dg
 
 from eth_pipeline.contracts.clock import SystemClock
+from eth_pipeline.contracts.decision_tables import CONSENSUS, FORECASTS, SIGNALS, TRANSITIONS
 from eth_pipeline.contracts.model_tables import HISTORICAL_FORECASTS, OOF_FORECASTS, TRIED_PNL
 from eth_pipeline.contracts.quality import GAP_LEDGER, QUARANTINE
-from eth_pipeline.contracts.signal import CONSENSUS, FORECASTS, SIGNALS, TRANSITIONS
 from eth_pipeline.contracts.table import TableContract
 from eth_pipeline.contracts.tables import STREAMS
 from eth_pipeline.defs.presentation import OWNERS, markdown_table

@@ -27,7 +27,7 @@ from eth_pipeline.models.vintage import Vintage, score_vintage, train_vintage
 from eth_pipeline.operations.manifest import code_version
 from eth_pipeline.registry.vintages import load_vintage, save_vintage, upgrade_forecasts, vintage_folder
 from eth_pipeline.settings import Settings
-from eth_pipeline.signals.evidence import running_schema
+from eth_pipeline.signals.bundle_in_use import running_schema
 
 _FEWEST_LABELS = 100
 
