@@ -23,10 +23,10 @@ from eth_pipeline.registry.bundle import attach_decision
 from eth_pipeline.registry.champion import compare
 from eth_pipeline.registry.crossings import Crossings
 from eth_pipeline.registry.decision import decide
+from eth_pipeline.registry.fetched_bundle import fetch_verified
 from eth_pipeline.registry.log_state import last_move, outcome_of
 from eth_pipeline.registry.mlflow_store import PRODUCTION, RegistryStore
 from eth_pipeline.registry.onnx_graph import require_sound_models
-from eth_pipeline.registry.production import fetch_verified
 from eth_pipeline.registry.promotion_log import PromotionLog
 from eth_pipeline.registry.run_plots import candidate_plots
 from eth_pipeline.registry.run_record import run_params
