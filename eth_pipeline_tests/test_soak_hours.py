@@ -32,7 +32,8 @@ from eth_pipeline.sandbox.server import Sandbox
 from eth_pipeline.sandbox.synthetic import SyntheticMarket
 from eth_pipeline.settings import Settings, load_settings
 from eth_pipeline.signals.evidence import expectations, running_schema
-from eth_pipeline.soak.hours import Diary, Lived, Soak
+from eth_pipeline.soak.diary import Diary, Lived
+from eth_pipeline.soak.hours import Soak
 from eth_pipeline.soak.invariants import INVARIANTS
 from eth_pipeline.soak.plan import SoakPlan, read_plan
 from eth_pipeline.soak.report import soak_report, write_report
