@@ -1,6 +1,7 @@
 """The lake: contracts on write, idempotent upserts, versions, and two writers at once."""
 
 import dataclasses
+import shutil
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -139,3 +140,74 @@ def test_two_writers_that_create_a_table_at_once_do_not_double_it(tmp_path: Path
         with ThreadPoolExecutor(2) as pool:
             list(pool.map(lambda _, at=location: Lake(at).upsert(FUNDING_RATES, settlements(30)), range(2)))
         assert Lake(location).read(FUNDING_RATES).height == 30
+
+
+def test_a_lake_that_is_kept_sees_what_others_wrote(tmp_path: Path) -> None:
+    kept = Lake(str(tmp_path))
+    for hours in (3, 6, 9):
+        Lake(str(tmp_path)).upsert(FUNDING_RATES, settlements(hours))
+        assert kept.read(FUNDING_RATES).height == hours
+        assert kept.version(FUNDING_RATES) == hours // 3 - 1
+
+
+def test_a_table_that_was_deleted_and_written_anew_is_another_one(tmp_path: Path) -> None:
+    """A folder deleted by hand, as the runbook allows for caches: the new table has the old one's version numbers."""
+    kept = Lake(str(tmp_path))
+    kept.upsert(FUNDING_RATES, settlements(3))
+    assert kept.read(FUNDING_RATES).height == 3
+    shutil.rmtree(tmp_path / FUNDING_RATES.name)
+    assert kept.version(FUNDING_RATES) is None
+    kept.upsert(FUNDING_RATES, settlements(2))
+    shutil.rmtree(tmp_path / FUNDING_RATES.name)
+    Lake(str(tmp_path)).upsert(FUNDING_RATES, settlements(5, first=4, provenance="simulated"))
+    assert kept.read(FUNDING_RATES).height == 5
+    assert kept.provenance(FUNDING_RATES) == "simulated"
+    with pytest.raises(ProvenanceMismatch):
+        kept.upsert(FUNDING_RATES, settlements(1))
+
+
+def test_the_same_rows_of_a_version_are_read_once(tmp_path: Path) -> None:
+    """Three steps of an hour measure freshness, each from the stored rows; of one version they are the same rows."""
+    lake = Lake(str(tmp_path))
+    lake.upsert(FUNDING_RATES, settlements(4))
+    newest = pl.col("funding_time") > pl.lit(START, INSTANT)
+    first = lake.read(FUNDING_RATES, where=newest)
+    for file in (tmp_path / FUNDING_RATES.name).rglob("*.parquet"):
+        file.unlink()
+    assert lake.read(FUNDING_RATES, where=newest).equals(first)
+    for other in ({"where": ~newest}, {"where": newest, "columns": ["symbol"]}, {"where": newest, "ordered": False}):
+        with pytest.raises(OSError, match="No such file"):
+            lake.read(FUNDING_RATES, **other)
+
+
+def test_what_one_reader_does_to_its_rows_the_next_one_does_not_see(tmp_path: Path) -> None:
+    lake = Lake(str(tmp_path))
+    lake.upsert(FUNDING_RATES, settlements(2))
+    mine = lake.read(FUNDING_RATES)
+    mine.insert_column(0, pl.Series("mine", [1, 2]))
+    mine[0, "funding_rate"] = 9.0
+    assert lake.read(FUNDING_RATES).columns == list(FUNDING_RATES.schema)
+    assert lake.read(FUNDING_RATES)["funding_rate"].max() == 0.0001
+
+
+def test_an_older_version_is_that_version_whatever_was_read_before(tmp_path: Path) -> None:
+    lake = Lake(str(tmp_path))
+    lake.upsert(FUNDING_RATES, settlements(2))
+    lake.upsert(FUNDING_RATES, settlements(4))
+    heights = [lake.read(FUNDING_RATES, version=version).height for version in (1, 0, None, 0)]
+    assert heights == [4, 2, 4, 2]
+
+
+def test_a_write_that_fails_leaves_nothing_behind_that_is_read_later(tmp_path: Path) -> None:
+    """A handle whose borrower failed is not lent again: nobody knows how far it got."""
+    lake = Lake(str(tmp_path))
+    lake.upsert(FUNDING_RATES, settlements(2))
+
+    def refuse(_: pl.DataFrame) -> pl.DataFrame:
+        Lake(str(tmp_path)).version(FUNDING_RATES)
+        raise InterruptedError
+
+    with pytest.raises(InterruptedError):
+        lake.upsert(FUNDING_RATES, settlements(3), choose=refuse)
+    assert lake.read(FUNDING_RATES).height == 2
+    assert lake.upsert(FUNDING_RATES, settlements(3)).inserted == 1

@@ -125,7 +125,7 @@ def known_algorithms(names: list[str]) -> tuple[str, ...]:
 
 def tasks(asked: list[str], *, algorithms: tuple[str, ...], symbols: tuple[str, ...]) -> list[VintageTask]:
     """One per symbol, algorithm and month; networks first, since they take longest and would end alone."""
-    call, slowest_first = uuid4().hex, sorted(algorithms, key=ALGORITHMS.index, reverse=True)
+    call, slowest_first = uuid4().hex, sorted(algorithms, key=list(ALGORITHMS).index, reverse=True)
     return [VintageTask(*each, asked=call) for each in itertools.product(symbols, slowest_first, asked)]
 
 
@@ -155,7 +155,7 @@ def _table(outcomes: dict[VintageTask, str]) -> Table:
 
 def _forecasts(symbol: str) -> dict[tuple[str, str], int]:
     """Stored forecasts of a symbol by algorithm and month."""
-    from eth_pipeline.contracts.artifact import HISTORICAL_FORECASTS
+    from eth_pipeline.contracts.model_tables import HISTORICAL_FORECASTS
     from eth_pipeline.lake import Lake
 
     with settings_of(symbol) as settings:

@@ -71,7 +71,8 @@ def true_rows(
     """Rows of the market that were complete in (since, until]: the instant of the lake's key, and the values."""
     if stream in BAR_STREAMS:
         size_ms = INTERVALS_MS[interval]
-        base = market.bars(stream, symbol, until=until)
+        first_ms = int(since.timestamp() * 1000) // size_ms * size_ms - size_ms
+        base = market.bars(stream, symbol, until=until).filter(pl.col("open_time") >= first_ms)
         complete = (pl.col("open_time") + size_ms).alias("complete")
         rows = aggregate(base, interval_ms=size_ms).with_columns(complete, pl.col("open_time").alias("time"))
     elif stream == "funding_rates":

@@ -79,7 +79,7 @@ class Worker:
 
     def __init__(self, environment: Mapping[str, str]) -> None:
         context = multiprocessing.get_context("forkserver")
-        context.set_forkserver_preload([__name__])
+        context.set_forkserver_preload([__name__, "eth_pipeline.soak.preloaded"])
         self._mine, theirs = context.Pipe()
         self._process = context.Process(target=_serve, args=(theirs, dict(environment)), daemon=True)
         self._process.start()
