@@ -10,9 +10,9 @@ sentence above the block says which:
     In `path`, replace `line`:                  ... in its place
     Run:                                        the block is given to bash; what it exports holds for later blocks
 
-A block of another language, ```text, is for the eye. `<!-- fmt: off -->` in a page keeps `ruff format` from dedenting parts
-of files. The copy gets this interpreter's packages and no setting of the
-caller's, and whatever a step started ends with the recipe.
+A block of another language, ```text, is for the eye. `<!-- fmt: off -->` in a page keeps `ruff format` from dedenting
+the parts of files. The copy gets this interpreter's packages and no setting of the caller's, and whatever a step
+started ends with it.
 """
 
 import argparse
