@@ -19,8 +19,8 @@ def rows_of(
     frame = pl.scan_delta(delta)
     if where is not None:
         frame = frame.filter(where)
-    rows = frame.select(list(schema)).collect()
-    return rows if rows.schema == pl.Schema(schema) else rows.cast(schema)
+    rows, wanted = frame.select(list(schema)).collect(), pl.Schema(schema)
+    return rows if rows.schema == wanted else rows.cast(wanted)
 
 
 def around(table: TableContract, rows: pl.DataFrame) -> pl.Expr:
