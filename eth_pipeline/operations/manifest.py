@@ -166,6 +166,7 @@ def _git(root: Path, *arguments: str) -> str | None:
     return done.stdout.strip() if done.returncode == 0 else None
 
 
+@functools.cache
 def _installed(name: str) -> str:
     try:
         return importlib.metadata.version(name)
