@@ -131,10 +131,11 @@ def _baseline(text: str) -> Baseline | None:
 
 def shown(value: float) -> str:
     """Three digits, or all before the point: a benchmark knows no more."""
-    size = abs(value)
+    rounded = float(f"{value:.3g}") if abs(value) < 100 else round(value)
+    size = abs(rounded)
     if size >= 100 or size == 0:
-        return f"{value:,.0f}"
-    return f"{value:.1f}" if size >= 10 else f"{value:.2f}" if size >= 1 else f"{value:.3g}"
+        return f"{rounded:,.0f}"
+    return f"{rounded:.1f}" if size >= 10 else f"{rounded:.2f}" if size >= 1 else f"{rounded:.3g}"
 
 
 def _number(text: str) -> float:

@@ -29,6 +29,8 @@ class Result:
     """What one script printed.
 
     Attributes:
+        seconds: from its start to its end; with a home that was made for it, that too.
+        cpu_seconds: the same of all its processes together.
         lines: its figures, as printed.
         problem: why there are no (more) figures; None where it ended well.
         skipped: whether it was not run at all, which is no failure.
@@ -37,6 +39,7 @@ class Result:
     script: str
     arguments: tuple[str, ...]
     seconds: float
+    cpu_seconds: float
     lines: tuple[str, ...]
     problem: str | None = None
     skipped: bool = False
@@ -94,9 +97,8 @@ class Measurement:
         Raises:
             KeyError, TypeError: it is something else.
         """
-        tuples = {"arguments", "lines"}
         results = tuple(
-            Result(**{name: tuple(value) if name in tuples else value for name, value in each.items()})
+            Result(**{**each, "arguments": tuple(each["arguments"]), "lines": tuple(each["lines"])})
             for each in given["results"]
         )
         return cls(**{**given, "machine": Machine(**given["machine"]), "results": results})
@@ -170,7 +172,8 @@ def render_page(measurement: Measurement) -> str:
     for result in measurement.results:
         lines += [f"| {' | '.join(cell.replace('|', '/') for cell in row)} |" for row in _page_rows(result)]
     lines += ["", "## How each was run", ""]
-    lines += [f"- `{result.command}`: {result.seconds:.0f} s" for result in measurement.results if not result.skipped]
+    ran = [result for result in measurement.results if not result.skipped]
+    lines += [f"- `{each.command}`: {each.seconds:.0f} s, {each.cpu_seconds:.0f} CPU s" for each in ran]
     return "\n".join(lines) + "\n"
 
 

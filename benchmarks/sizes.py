@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 FOLDER = Path(__file__).resolve().parent
-MACHINERY = ("figure", "page", "sizes", "table")
+MACHINERY = ("figure", "growing_home", "page", "sizes", "table")
 DATA, HOME = "{data}", "{home}"
 """Words among the arguments that stand for a folder of recordings and for a home with a production bundle."""
 
@@ -30,17 +30,17 @@ class Size:
 
 SIZES = {
     "decisions": Size((DATA,), (DATA,)),
-    "fan_out": Size(("tasks=12",), ("tasks=4", "hours=600", "features=8", "workers=2")),
+    "fan_out": Size(("tasks=8",), ("tasks=4", "hours=600", "features=8", "workers=2")),
     "features": Size((), ("1000",)),
     "forecast": Size((HOME,), (HOME, "200")),
     "ingest": Size((), ("--years", "0.3", "--symbols", "2")),
-    "lived_hours": Size(("hours=8",), ("hours=2",)),
+    "lived_hours": Size(("hours=6",), ("hours=2",)),
     "networks": Size((), ("hours=600", "features=12")),
-    "quantiles": Size((DATA, "horizons=5", "refit_every_days=364"), (DATA, "horizons=5", "refit_every_days=1092")),
+    "quantiles": Size((DATA, "horizons=5", "refit_every_days=546"), (DATA, "horizons=5", "refit_every_days=1092")),
     "real_history": Size((DATA, "horizons=5"), (DATA, "horizons=5", "refit_days=1092", "max_rounds=110")),
-    "rebuild": Size((DATA, "vintages=4"), (DATA, "vintages=1")),
+    "rebuild": Size((DATA, "vintages=2"), (DATA, "vintages=1"), limit_seconds=240),
     "scaling": Size((), ("tiny",)),
-    "walk_forward": Size(("refits", "training"), ("refits", "refits=6")),
+    "walk_forward": Size(("refits", "training"), ("refits", "refits=6"), limit_seconds=300),
 }
 
 

@@ -11,6 +11,7 @@ docs/performance.md; `--only` then keeps the other rows out, so it is refused to
 import argparse
 import json
 import os
+import resource
 import signal
 import subprocess
 import sys
@@ -90,18 +91,28 @@ def run_script(path: Path, places: Places, *, tiny: bool) -> Result:
     """One script, measured or with the reason why not."""
     size = size_of(path.stem)
     arguments = size.tiny if tiny else size.full
-    started = time.perf_counter()
+    started, busy = time.perf_counter(), children_cpu_seconds()
+
+    def result(lines: tuple[str, ...], problem: str | None, *, skipped: bool = False) -> Result:
+        seconds, cpu_seconds = time.perf_counter() - started, children_cpu_seconds() - busy
+        return Result(path.stem, arguments, round(seconds, 1), round(cpu_seconds, 1), lines, problem, skipped)
+
     try:
         filled = places.filled(arguments)
     except LookupError as error:
-        return Result(path.stem, arguments, 0.0, (), str(error), skipped=True)
+        return result((), str(error), skipped=True)
     except RuntimeError as error:
-        return Result(path.stem, arguments, time.perf_counter() - started, (), str(error))
+        return result((), str(error))
     limit = TINY_LIMIT_SECONDS if tiny else size.limit_seconds
     code, output, errors = run_process([sys.executable, str(path), *filled], limit_seconds=limit)
     lines = tuple(line for line in output.splitlines() if line.startswith(MARK))
-    problem = problem_of(code, lines, errors or output, limit_seconds=limit)
-    return Result(path.stem, arguments, round(time.perf_counter() - started, 1), lines, problem)
+    return result(lines, problem_of(code, lines, errors or output, limit_seconds=limit))
+
+
+def children_cpu_seconds() -> float:
+    """CPU time of all processes that were started here and have ended, with theirs."""
+    used = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return used.ru_utime + used.ru_stime
 
 
 def problem_of(code: int | None, lines: tuple[str, ...], errors: str, *, limit_seconds: float) -> str | None:
@@ -140,7 +151,10 @@ def main(arguments: list[str], *, folder: Path = FOLDER) -> int:
         for name in options.only or scripts:
             print(f"== {name}", flush=True)
             results.append(run_script(folder / f"{name}.py", places, tiny=options.tiny))
-            print(f"   {results[-1].problem or 'done'}, {results[-1].seconds:.0f} s", flush=True)
+            print(
+                f"   {results[-1].problem or 'done'}, {results[-1].seconds:.0f} s, {results[-1].cpu_seconds:.0f} CPU s",
+                flush=True,
+            )
     seconds = sum(result.seconds for result in results)
     print(f"\n{terminal_table(results)}\n\nall scripts: {seconds:.0f} s, asked at most {ALL_SECONDS_ASKED} s")
     if options.write:

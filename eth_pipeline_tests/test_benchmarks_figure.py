@@ -62,7 +62,16 @@ def test_other_lines_are_no_figures_and_a_broken_one_says_how_to_print_it() -> N
 
 @pytest.mark.parametrize(
     ("value", "text"),
-    [(335_533.6, "335,534"), (60.34, "60.3"), (1.284, "1.28"), (0.5506, "0.551"), (0, "0"), (-12, "-12.0")],
+    [
+        (335_533.6, "335,534"),
+        (60.34, "60.3"),
+        (1.284, "1.28"),
+        (0.5506, "0.551"),
+        (0, "0"),
+        (-12, "-12.0"),
+        (0.99999, "1.00"),
+        (99.97, "100"),
+    ],
 )
 def test_three_digits_are_shown(value: float, text: str) -> None:
     assert shown(value) == text
