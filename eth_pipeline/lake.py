@@ -26,7 +26,9 @@ Choice = Callable[[pl.DataFrame], pl.DataFrame]
 """Given the stored rows around those to be written, the rows to write after all."""
 
 _COMMIT_ATTEMPTS = 12
-_WRITER = WriterProperties(compression="ZSTD")
+# Rows lie in the order of their key, and a reader skips row groups by their smallest and largest value. With one group
+# per file the newest bars cost what the whole history costs: 144 CPU ms for four symbols after six years, 89 after one.
+_WRITER = WriterProperties(compression="ZSTD", max_row_group_size=16_384)
 # No rebase inside delta-rs: whoever loses the race looks at the newer table again (`Lake.upsert`).
 _FIRST_OR_FAIL = CommitProperties(max_commit_retries=0)
 
@@ -268,6 +270,7 @@ class Lake:
     def maintain(self, table: TableContract, *, retention_hours: int) -> Maintenance | None:
         """Merge small files, remove files no version younger than `retention_hours` needs; None without a table.
 
+        A checkpoint sums up the commits so far: without it a reader goes through those since the last hundredth one.
         Safe among writers: a compaction that loses its race changes nothing and is done the next time.
         """
         delta = self._open(table)
@@ -279,6 +282,9 @@ class Lake:
         delta = self._open(table)
         assert delta is not None
         removed = delta.vacuum(retention_hours=retention_hours, enforce_retention_duration=False, dry_run=False)
+        delta = self._open(table)  # with the commits of the cleaning
+        assert delta is not None
+        delta.create_checkpoint()
         sizes = pl.DataFrame(delta.get_add_actions(flatten=True))["size_bytes"]
         return Maintenance(table.name, before, len(delta.file_uris()), len(removed), int(sizes.sum()))
 
