@@ -298,6 +298,18 @@ def test_a_new_record_changes_the_etag(home: BoardHome, tmp_path: Path) -> None:
     assert after.json()["hours_without_record"] == []
 
 
+def test_records_of_another_phase_are_neither_shown_nor_fill_a_hole(home: BoardHome, tmp_path: Path) -> None:
+    settings = home.copy_to(tmp_path / "home")
+    live = settings.model_copy(update={"phase": "live"})
+    log = SignalLog(Lake(settings.lake_location), folder=settings.home / "logs")
+    log.write_many([signal(live, HOLE), signal(live, NOON + HOUR)])
+    with board_of(settings) as server:
+        span, latest = ask(server, "signals").json(), ask(server, "signals/latest").json()
+    assert span["hours_without_record"] == [iso(HOLE)]
+    assert {record["phase"] for record in span["signals"]} == {"paper"}
+    assert latest["signal"]["decision_time"] == iso(NOON)
+
+
 def test_errors_and_pages_are_never_kept(server: BoardServer) -> None:
     """A browser that goes back must not show figures of an hour ago as if they were of now."""
     for path in ("/", "/signals", "/api/v1/signals/yesterday", "/nope"):

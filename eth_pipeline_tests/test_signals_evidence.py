@@ -281,6 +281,15 @@ def test_features_of_another_definition_do_not_count(host: Host) -> None:
     assert "features_missing" in codes(host.evidence())
 
 
+def test_an_hour_that_is_decided_late_is_judged_by_the_clock_and_not_by_its_name(host: Host) -> None:
+    """Measured at the hour itself every bar is fresh, however long ago the hour was."""
+    in_time, late = host.evidence(now=CLOCK), host.evidence(now=NOON + HOUR)
+    stale = [reason.subject for reason in late.verdict.reasons if reason.code is ReasonCode.STREAM_STALE]
+    assert ReasonCode.STREAM_STALE not in codes(in_time)
+    assert "klines ETHUSDT" in stale
+    assert late.verdict.state is SignalState.BLOCKED
+
+
 def test_an_exchange_that_did_not_answer_is_a_reason_even_on_fresh_rows(host: Host) -> None:
     evidence = host.evidence(reachable=False)
     assert evidence.verdict.state is SignalState.DEGRADED
