@@ -154,6 +154,16 @@ def test_the_file_of_a_run_is_what_dagster_itself_makes(log: OpenEventLog, tmp_p
     assert sorted(path.name for path in (tmp_path / "runs").iterdir() if path.name.endswith(".part")) == []
 
 
+def test_a_run_file_without_tables_gets_them(log: OpenEventLog, tmp_path: Path) -> None:
+    """A process can die between making the file and its tables, and another one brings its events."""
+    with log.run_connection("whole"):
+        pass
+    (tmp_path / "runs" / "torn.db").touch()
+    with log.run_connection("torn") as connection:
+        assert connection.execute(db.text("SELECT count(*) FROM event_logs")).scalar() == 0
+    assert schema(tmp_path / "runs" / "torn.db") == schema(tmp_path / "runs" / "whole.db")
+
+
 @pytest.mark.parametrize("damage", [b"", b"SQLite format 3\0 and then nothing of the kind"])
 def test_a_damaged_empty_file_is_made_again(tmp_path: Path, damage: bytes) -> None:
     """A power cut can leave it torn, and every run of this home begins with it."""
