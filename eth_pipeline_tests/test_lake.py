@@ -11,10 +11,14 @@ import polars as pl
 import pyarrow.parquet as pq
 import pytest
 
+from eth_pipeline.contracts.decision_tables import SIGNALS
 from eth_pipeline.contracts.table import INSTANT, Column
 from eth_pipeline.contracts.tables import FUNDING_RATES
 from eth_pipeline.errors import ContractViolation, ProvenanceMismatch
 from eth_pipeline.lake import Lake
+from eth_pipeline.settings import Settings
+from eth_pipeline.signals.hourly import failed_record
+from eth_pipeline.signals.record_rows import signal_rows
 
 START = datetime(2024, 1, 1, tzinfo=UTC)
 
@@ -122,6 +126,29 @@ def test_a_lake_never_mixes_data_of_two_origins(tmp_path: Path) -> None:
     with pytest.raises(ProvenanceMismatch, match="another exchange"):
         lake.upsert(FUNDING_RATES, settlements(3, first=3, provenance="simulated"))
     assert lake.read(FUNDING_RATES).height == 3
+
+
+def test_a_record_from_before_the_first_row_keeps_no_later_one_out_and_lets_no_second_origin_in(tmp_path: Path) -> None:
+    """Found by the soak: the first hour of a new home died, its record could name no origin, and since the table then
+    held `unknown` rows every later signal was refused, for ever.
+    """
+    lake = Lake(str(tmp_path))
+
+    def record(hour: int, provenance: str) -> pl.DataFrame:
+        origin = {"provenance": provenance, "run_id": "run", "code_commit": "none", "config_digest": "none"}
+        now = START + timedelta(hours=hour)
+        return signal_rows(
+            [failed_record(settings=Settings(), decision_time=now, emitted_at=now, detail="it died", **origin)]
+        )
+
+    lake.upsert(SIGNALS, record(0, "unknown"))
+    assert lake.provenance(SIGNALS) == "unknown"
+    assert lake.upsert(SIGNALS, record(1, "simulated")).inserted == 1
+    assert lake.upsert(SIGNALS, record(2, "unknown")).inserted == 1
+    assert lake.provenance(SIGNALS) == "simulated"
+    with pytest.raises(ProvenanceMismatch, match="another exchange"):
+        lake.upsert(SIGNALS, record(3, "binance"))
+    assert lake.read(SIGNALS).height == 3
 
 
 def test_two_writers_at_once_lose_nothing_and_duplicate_nothing(tmp_path: Path) -> None:

@@ -23,7 +23,8 @@ from eth_pipeline.lake.reading import around, rows_of
 from eth_pipeline.lake.remembered import Question, Remembered, as_bytes
 from eth_pipeline.settings import Settings, known_lake
 
-_ORIGIN = ("provenance",)
+_UNKNOWN = "unknown"
+"""Origin of a record that was written before any row had come: a first hour whose run died, or saw no exchange."""
 
 
 class Lake:
@@ -109,7 +110,7 @@ class Lake:
         """Origin of the rows of `table`; `unknown` where there are none."""
         with self._borrowed(table) as opened:
             first = None if opened is None else self._first_origin(table, opened)
-        return str(first[0]) if first is not None and len(first) else "unknown"
+        return str(first[0]) if first is not None and len(first) else _UNKNOWN
 
     def is_current(self, table: TableContract) -> bool:
         """True when the stored table has the contract's columns and definition."""
@@ -220,20 +221,21 @@ class Lake:
         return Question(self.uri(table), opened.identity, rows, tuple(columns), is_ordered)
 
     def _first_origin(self, table: TableContract, opened: Opened) -> pl.Series:
-        """Provenance of one row, of which all others are; empty where the table has no rows."""
+        """Provenance of one row that has one, of which all others are; empty where the table has no such row."""
 
         def first() -> pl.DataFrame:
-            return pl.scan_delta(opened.delta).select(*_ORIGIN).head(1).collect()
+            known = pl.scan_delta(opened.delta).filter(pl.col("provenance") != _UNKNOWN)
+            return known.select("provenance").head(1).collect()
 
-        asked = self._question(table, opened, None, ["first", *_ORIGIN], is_ordered=False)
+        asked = self._question(table, opened, None, ["first", "provenance"], is_ordered=False)
         return self._remembered.answer(asked, first)["provenance"]
 
     def _refuse_other_provenance(self, table: TableContract, opened: Opened, rows: pl.DataFrame) -> None:
         if "provenance" not in table.schema:
             return
-        ours = set(rows["provenance"].unique())
+        ours = set(rows["provenance"].unique()) - {_UNKNOWN}
         theirs = set(self._first_origin(table, opened))
-        if theirs and ours != theirs:
+        if theirs and ours and ours != theirs:
             raise ProvenanceMismatch(
                 f"{table.name} at {self.uri(table)} holds {sorted(theirs)} rows and must not receive {sorted(ours)} "
                 "ones. Use another home (ETH_PIPELINE_HOME) for another exchange."
