@@ -1,18 +1,28 @@
 # Two commands first: `make demo` and `make test`. Both set up .venv by themselves.
 PYTHON ?= python3
 BIN := .venv/bin
+PIP := $(BIN)/python -m pip --disable-pip-version-check
 STAMP := .venv/.installed
+TORCH := $(shell sed -n 's/^\(torch==[0-9.]*\).*/\1/p' requirements.torch.lock)
 HOME_DIR ?= .eth_pipeline/demo
 
-.PHONY: setup demo up test lint check bench generated lock audit clean
+.PHONY: setup demo up test lint check bench generated lock sbom audit clean
 
 setup: $(STAMP)
 
-$(STAMP): requirements.lock pyproject.toml
+# Every file that is installed has a hash in a lock. torch goes first and by itself: pip chooses a build without hashes
+# (the CPU build where this machine is offered one), then installs it only if its hash is known. The last but one line
+# does nothing for a CPU build; a CUDA build gets its CUDA libraries, in the versions that the verified file names.
+$(STAMP): requirements.lock requirements.torch.lock pyproject.toml
 	$(PYTHON) -c 'import sys; sys.exit(0 if sys.version_info >= (3, 11) else "Python 3.11 or newer is needed")'
 	test -x $(BIN)/python || $(PYTHON) -m venv .venv
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements.lock
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --editable .
+	rm -rf build/torch
+	$(PIP) download --quiet --no-deps --dest build/torch $(TORCH)
+	$(PIP) install --quiet --no-deps --no-index --find-links build/torch --require-hashes -r requirements.torch.lock
+	$(PIP) install --quiet --require-hashes -r requirements.lock
+	$(PIP) install --quiet $(TORCH)
+	$(PIP) install --quiet --no-deps --no-build-isolation --editable .
+	rm -rf build/torch
 	touch $(STAMP)
 
 demo: setup
@@ -29,6 +39,7 @@ lint: setup
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+	$(BIN)/bandit --quiet --configfile pyproject.toml --recursive eth_pipeline h800 benchmarks deploy
 
 check: test lint
 
@@ -43,18 +54,28 @@ generated: setup
 	$(BIN)/python -m eth_pipeline.registry.schemas
 	$(BIN)/python -m eth_pipeline.operations.signal_line
 
-# Needs pip-tools; the torch line is written without the local version so that pip may choose the CPU build.
-lock:
-	$(BIN)/python -m piptools compile --quiet --strip-extras --no-emit-index-url --no-emit-find-links \
-	  --no-emit-trusted-host --extra dev --extra postgres --output-file requirements.lock pyproject.toml
-	sed -i 's/^torch==2.13.0+cpu/torch==2.13.0/' requirements.lock
+# Needs the package index. Pins that stand stay; `make lock UPGRADE=--upgrade` takes the newest. torch has its own lock:
+# deploy/torch_lock.py says why.
+lock: setup
+	rm -rf build/torch
+	$(PIP) download --quiet --no-deps --dest build/torch "$$(sed -n 's/^ *"\(torch==[0-9.]*\)",/\1/p' pyproject.toml)"
+	$(BIN)/python deploy/torch_lock.py requirements.torch.lock build/torch
+	rm -rf build/torch
+	CUSTOM_COMPILE_COMMAND='make lock' $(BIN)/python -m piptools compile --quiet --generate-hashes \
+	  --unsafe-package torch --no-strip-extras --no-emit-index-url --no-emit-find-links --no-emit-trusted-host \
+	  --extra dev --extra postgres $(UPGRADE) --output-file requirements.lock pyproject.toml
+	sed -i '/^# WARNING: The following packages were not pinned/,$$d' requirements.lock
 
-# Needs the package index: known vulnerabilities of the lock, and a CycloneDX bill of materials.
-audit: setup
-	mkdir -p build
-	$(BIN)/pip-audit --requirement requirements.lock --no-deps --disable-pip --progress-spinner off
-	$(BIN)/pip-audit --requirement requirements.lock --no-deps --disable-pip --progress-spinner off --format cyclonedx-json \
-	  --output build/sbom.json
+# Bill of materials of the locks; needs no network.
+sbom: setup
+	$(BIN)/python deploy/sbom.py build/sbom.json
+
+# Known vulnerabilities of exactly the locks, asked of PyPI; `SERVICE=osv` asks the other database. A package that the
+# service does not know fails it: an audit that looked at nothing must not pass.
+SERVICE ?= pypi
+audit: sbom
+	$(BIN)/pip-audit --strict --vulnerability-service $(SERVICE) --disable-pip --progress-spinner off \
+	  --requirement requirements.lock --requirement requirements.torch.lock
 
 clean:
 	rm -rf .venv .eth_pipeline build dist *.egg-info

@@ -1,5 +1,6 @@
 """What brings a node up: the wheelhouse, the container file, the check of the host, the smoke test."""
 
+import hashlib
 import json
 import os
 import re
@@ -44,36 +45,63 @@ def wheelhouse(folder: Path, lock: Path, *arguments: str) -> subprocess.Complete
 
 @pytest.fixture
 def lock(tmp_path: Path) -> Path:
-    """Two pins as pip-compile writes them, and an index that has them, torch's stand-in with a local version."""
-    wheel(tmp_path / "index", "tiny_part", "1.2")
+    """Pins as pip-compile writes them, torch's stand-in in its own lock and with a local version, an index with all."""
+    tiny, other = wheel(tmp_path / "index", "tiny_part", "1.2"), wheel(tmp_path / "index", "other", "3")
     wheel(tmp_path / "index", "heavy", "2.0+cu128")
-    wheel(tmp_path / "index", "heavy", "2.0")
+    heavy = wheel(tmp_path / "index", "heavy", "2.0")
     path = tmp_path / "requirements.lock"
-    path.write_text("# by a tool\nTiny.Part==1.2\n    # via nothing\nheavy[extra]==2.0 ; python_version > '3'\n")
+    path.write_text(
+        f"# by a tool\nTiny.Part==1.2 \\\n{hashes(tiny)}\n    # via nothing\n"
+        f"other[extra]==3 ; python_version > '3' \\\n{hashes(other)}\n"
+    )
+    (tmp_path / "requirements.torch.lock").write_text(f"# by us\nheavy==2.0 \\\n{hashes(heavy)}\n")
     return path
 
 
-def built(folder: Path, lock: Path) -> subprocess.CompletedProcess[str]:
+def hashes(path: Path) -> str:
+    """The line that follows a pin."""
+    return f"    --hash=sha256:{hashlib.sha256(path.read_bytes()).hexdigest()}"
+
+
+def built(folder: Path, lock: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
     index = f"--find-links={lock.parent / 'index'}"
-    return wheelhouse(folder, lock, "--lock-only", "--pip=--no-index", f"--pip={index}")
+    return wheelhouse(folder, lock, "--lock-only", "--pip=--no-index", f"--pip={index}", *arguments)
 
 
 def test_a_wheelhouse_holds_every_pin_and_the_cuda_build_of_torch(tmp_path: Path, lock: Path) -> None:
     house = tmp_path / "house"
-    done = built(house, lock)
+    done = built(house, lock, "--torch-index", (tmp_path / "index").as_uri())
     assert done.returncode == 0, done.stderr
     assert {path.name for path in house.glob("*.whl")} == {
         "tiny_part-1.2-py3-none-any.whl",
+        "other-3-py3-none-any.whl",
         "heavy-2.0+cu128-py3-none-any.whl",
     }
     checked = wheelhouse(house, lock, "--check")
     assert (checked.returncode, checked.stderr) == (0, "")
 
 
+def test_a_wheel_without_a_hash_of_the_lock_is_not_taken(tmp_path: Path, lock: Path) -> None:
+    with zipfile.ZipFile(tmp_path / "index" / "other-3-py3-none-any.whl", "a") as archive:
+        archive.writestr("stowaway.py", "")
+    done = built(tmp_path / "house", lock)
+    assert done.returncode != 0
+    assert "DO NOT MATCH THE HASHES" in done.stderr
+    assert not (tmp_path / "house" / "SHA256SUMS").exists()
+
+
+def test_a_build_of_torch_that_nobody_vouches_for_needs_its_index_named(tmp_path: Path, lock: Path) -> None:
+    """The index of the CUDA builds has files that no lock knows; a folder that pip happens to look into has too."""
+    refused = built(tmp_path / "house", lock)
+    assert refused.returncode == 1
+    assert "heavy-2.0+cu128-py3-none-any.whl has none of the hashes" in refused.stderr
+    assert "--torch-index" in refused.stderr
+
+
 def test_a_wheelhouse_that_is_not_whole_is_refused_by_name(tmp_path: Path, lock: Path) -> None:
     house = tmp_path / "house"
     assert wheelhouse(house, lock, "--check").returncode == 1
-    assert built(house, lock).returncode == 0
+    assert built(house, lock, "--torch-index", (tmp_path / "index").as_uri()).returncode == 0
     (house / "heavy-2.0+cu128-py3-none-any.whl").write_bytes(b"torn")
     wheel(house, "stowaway", "1.0")
     lock.write_text(lock.read_text() + "absent==3.1\ntiny-part==1.3\n")

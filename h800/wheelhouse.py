@@ -1,4 +1,4 @@
-"""An offline wheelhouse: every pin of the lock and this package as wheels in one folder, and the check of it.
+"""An offline wheelhouse: every pin of the locks and this package as wheels in one folder, and the check of it.
 
 Belongs here: building on a host with a network, checking on a node without one. Does not belong: installing. Uses the
 standard library only, since the node that checks has nothing installed yet.
@@ -6,8 +6,10 @@ standard library only, since the node that checks has nothing installed yet.
     python wheelhouse.py FOLDER --torch-index URL    build; the index has torch's CUDA builds
     python wheelhouse.py FOLDER --check              check; exit code 1 with a line for everything that is wrong
 
-Build on the node's platform and Python: pip takes wheels for the interpreter that runs it. torch's CUDA build has a
-local version (`2.13.0+cu128`), which pip prefers over the plain one of the same pin.
+Build on the node's platform and Python: pip takes wheels for the interpreter that runs it, and of the lock's pins only
+files that have one of its hashes. torch has a lock of its own beside it (deploy/torch_lock.py says why). Its CUDA
+builds have a local version (`2.13.0+cu128`), which pip prefers over the plain one of the same pin; their hashes and
+those of CUDA's libraries are in no lock: of what torch's index gave, SHA256SUMS says what was taken, not what is right.
 """
 
 import argparse
@@ -15,11 +17,13 @@ import hashlib
 import re
 import subprocess
 import sys
+import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
 REPOSITORY = Path(__file__).resolve().parents[1]
 SUMS = "SHA256SUMS"
+TORCH_LOCK = "requirements.torch.lock"
 _PIN = re.compile(r"^(?P<name>[A-Za-z0-9._-]+)(?:\[[^\]]*\])?==(?P<version>[^\s;#\\]+)")
 
 
@@ -43,20 +47,45 @@ def wheels(folder: Path) -> dict[str, set[str]]:
     return found
 
 
+def torch_pins(lock: Path) -> dict[str, str]:
+    """The pin of the lock that lies beside another: torch's."""
+    return pins(lock.with_name(TORCH_LOCK))
+
+
 def build(folder: Path, *, lock: Path, torch_index: str | None, project: Path | None, pip: Sequence[str]) -> None:
     """Fill the folder with a wheel for every pin, and with the project's own; then write the sums.
 
     Raises:
-        subprocess.CalledProcessError: pip failed; it has said why.
+        subprocess.CalledProcessError: pip failed, also because a file has none of the lock's hashes; it has said why.
+        SystemExit: torch has none of its lock's hashes, and no other index was named.
     """
     folder.mkdir(parents=True, exist_ok=True)
     command = [sys.executable, "-m", "pip", "wheel", "--disable-pip-version-check", "--wheel-dir", str(folder)]
+    subprocess.run([*command, "--requirement", str(lock), *pip], check=True)  # a list, no shell
     index = ["--extra-index-url", torch_index] if torch_index else []
-    subprocess.run([*command, "--requirement", str(lock), *index, *pip], check=True)  # a list, no shell
+    with tempfile.TemporaryDirectory() as temporary:
+        versions = Path(temporary) / "versions.txt"  # the lock itself as a constraint would demand torch's hash
+        versions.write_text("".join(f"{name}=={version}\n" for name, version in pins(lock).items()))
+        bound = ["--constraint", str(versions), "--find-links", str(folder), *index]
+        torch = [f"{name}=={version}" for name, version in torch_pins(lock).items()]
+        subprocess.run([*command, *torch, *bound, *pip], check=True)  # a list, no shell
+    if torch_index is None:
+        _require_known(folder, lock.with_name(TORCH_LOCK))
     if project is not None:
         subprocess.run([*command, "--no-deps", str(project), *pip], check=True)  # a list, no shell
     sums = [f"{sha256(path)}  {path.name}" for path in sorted(folder.glob("*.whl"))]
     (folder / SUMS).write_text("\n".join(sums) + "\n", encoding="utf-8")
+
+
+def _require_known(folder: Path, torch_lock: Path) -> None:
+    known = set(re.findall(r"--hash=sha256:([0-9a-f]{64})", torch_lock.read_text(encoding="utf-8")))
+    names = pins(torch_lock)
+    for path in sorted(folder.glob("*.whl")):
+        if normalised(path.name.split("-")[0]) in names and sha256(path) not in known:
+            raise SystemExit(
+                f"{path.name} has none of the hashes in {torch_lock.name}, so nobody vouches for it. Name the index it "
+                "should come from (--torch-index), or look where pip found it (PIP_FIND_LINKS, PIP_EXTRA_INDEX_URL)."
+            )
 
 
 def faults(folder: Path, *, lock: Path) -> list[str]:
@@ -66,7 +95,7 @@ def faults(folder: Path, *, lock: Path) -> list[str]:
     there = wheels(folder)
     found = [
         f"{name}=={version} is not there ({', '.join(sorted(there.get(name, ()))) or 'no version of it'}). Build again."
-        for name, version in pins(lock).items()
+        for name, version in (pins(lock) | torch_pins(lock)).items()
         if version not in there.get(name, set())
     ]
     if not (folder / SUMS).is_file():
@@ -91,7 +120,8 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("folder", type=Path)
     parser.add_argument("--check", action="store_true", help="check the folder instead of building it")
-    parser.add_argument("--lock", type=Path, default=REPOSITORY / "requirements.lock")
+    lock = REPOSITORY / "requirements.lock"
+    parser.add_argument("--lock", type=Path, default=lock, help=f"the lock; {TORCH_LOCK} lies beside it")
     parser.add_argument("--torch-index", help="extra index with torch's CUDA builds")
     parser.add_argument("--lock-only", action="store_true", help="leave this package out")
     parser.add_argument("--pip", action="append", default=[], help="further argument of pip wheel; may be repeated")
@@ -103,7 +133,7 @@ def main() -> int:
     for line in wrong:
         sys.stderr.write(line + "\n")
     if not wrong:
-        sys.stdout.write(f"{len(pins(asked.lock))} pins of {asked.lock.name} are in {asked.folder}\n")
+        sys.stdout.write(f"{len(pins(asked.lock) | torch_pins(asked.lock))} pins are in {asked.folder}\n")
     return 1 if wrong else 0
 
 

@@ -50,7 +50,8 @@ def serve(
         sys.stdout.flush()
         command = [sys.executable, "-m", "dagster", "api", "grpc", "-m", "eth_pipeline.definitions", "-a", "node"]
         command += ["--location-name", location, "-h", host, "-p", str(port)]
-        os.execv(sys.executable, command)  # noqa: S606  # this interpreter; the pid stays, so who supervises us does it
+        # This interpreter; the pid stays, so that who supervises us supervises it.
+        os.execv(sys.executable, command)  # noqa: S606  # nosec B606  # a list, no shell
 
 
 def prepare(settings: Settings, *, threads: int | None) -> None:

@@ -33,7 +33,7 @@ def start(
         except OSError as error:  # a disk that is full is told by others; the daemon must be there to tell it
             err.print(f"The start of {name} could not be noted: {error}", highlight=False, markup=False)
         try:
-            os.execvp(command[0], command)  # noqa: S606  # the operator's own command line, no shell
+            os.execvp(command[0], command)  # noqa: S606  # nosec B606  # the operator's own command line, no shell
         except OSError as error:
             raise NeedsHuman(f"{command[0]} cannot be started: {error.strerror}. Name an installed program.") from error
 

@@ -10,6 +10,7 @@ published sha256 equals the kept one is not fetched again, and a replaced one st
 import hashlib
 import io
 import json
+import re
 import tempfile
 import zipfile
 import zlib
@@ -24,6 +25,13 @@ import polars as pl
 from eth_pipeline.errors import ChecksumMismatch, ContractViolation, RequestRefused
 from eth_pipeline.exchange.archive_files import ArchiveFile
 from eth_pipeline.exchange.transport import Transport
+
+MAX_MEMBER_BYTES = 256 * 2**20
+"""Unpacked size of a file; the largest that is read, a month of 15-minute bars, has about half a megabyte."""
+
+_NOT_USED = "The file was not used; its rows are asked for through the other door."
+_SHA256 = re.compile(r"[0-9a-fA-F]{64}")
+_PACKED_AS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
 
 
 @dataclass(frozen=True)
@@ -97,7 +105,7 @@ class Archive:
         note = (self._folder / file.key).with_suffix(".json")
         try:
             return str(json.loads(note.read_text())["sha256"])
-        except (FileNotFoundError, ValueError, KeyError):
+        except (FileNotFoundError, ValueError, KeyError, TypeError):
             return None
 
     def kept_names(self, folder: str) -> list[str]:
@@ -171,21 +179,35 @@ class Archive:
 def _published_sha256(content: bytes, file: ArchiveFile) -> str:
     """The digest in `<sha256 hex>  <file name>`."""
     words = content.decode("ascii", errors="replace").split()
-    if len(words) != 2 or len(words[0]) != 64 or words[1] != file.name:
+    if len(words) != 2 or not _SHA256.fullmatch(words[0]) or words[1] != file.name:
         raise ChecksumMismatch(f"{file.key}.CHECKSUM is not `<sha256>  {file.name}`: {content[:100]!r}. File not used.")
     return words[0].lower()
 
 
 def _only_member(content: bytes, file: ArchiveFile) -> bytes:
+    """Bytes of the one member of a zip, whatever it is called: no name of it ever becomes a path."""
     try:
         with zipfile.ZipFile(io.BytesIO(content)) as bundle:
-            names = bundle.namelist()
-            if len(names) != 1:
-                raise ContractViolation(f"{file.key} holds {len(names)} files instead of one: {names[:3]}.")
-            return bundle.read(names[0])
-    # `zipfile` raises NotImplementedError for an unknown compression and RuntimeError for an encrypted member.
-    except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError) as error:
-        raise ContractViolation(f"{file.key} is no readable zip ({error}). File not used.") from error
+            members = bundle.infolist()
+            if len(members) != 1:
+                names = [member.filename for member in members[:3]]
+                raise ContractViolation(f"{file.key} holds {len(members)} files instead of one: {names}. {_NOT_USED}")
+            return _bounded(bundle, members[0], file)
+    # What `zipfile` raises for broken bytes is not of one kind: ValueError for an offset before the file or a name that
+    # is no UTF-8, NotImplementedError for an unknown version, RuntimeError for an encrypted member.
+    except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError, ValueError, OSError) as error:
+        raise ContractViolation(f"{file.key} is no readable zip ({error}). {_NOT_USED}") from error
+
+
+def _bounded(bundle: zipfile.ZipFile, member: zipfile.ZipInfo, file: ArchiveFile) -> bytes:
+    """Its bytes: no more than it says, and that is no more than the limit. Other packers than deflate know no bound."""
+    if member.compress_type not in _PACKED_AS or member.file_size > MAX_MEMBER_BYTES:
+        raise ContractViolation(
+            f"{file.key} unpacks to {member.file_size} bytes by method {member.compress_type}; at most "
+            f"{MAX_MEMBER_BYTES} bytes, stored or deflated, are read. {_NOT_USED}"
+        )
+    with bundle.open(member) as stream:
+        return stream.read(member.file_size + 1)  # one more, so that the checksum is looked at
 
 
 def _write(path: Path, content: bytes) -> None:

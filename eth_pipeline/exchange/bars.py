@@ -14,10 +14,11 @@ from typing import Any
 
 import polars as pl
 
-from eth_pipeline.contracts.table import INSTANT
 from eth_pipeline.errors import ContractViolation
+from eth_pipeline.exchange.answers import rows_of, undocumented
 from eth_pipeline.exchange.archive_files import ArchiveFile
 from eth_pipeline.exchange.csv_rows import read_rows
+from eth_pipeline.exchange.published_time import instants
 
 # Binance's order. Its close_time (open + interval - 1 ms) is not used: ours is the exclusive end.
 _FIELDS: dict[str, pl.DataType | type[pl.DataType]] = {
@@ -43,7 +44,7 @@ def bars_from_csv(content: bytes, file: ArchiveFile, *, interval: timedelta) -> 
     Spot files are in microseconds from 2025-01-01, futures files stay in milliseconds: decided by magnitude.
 
     Raises:
-        ContractViolation: other columns, or both units in one file.
+        ContractViolation: other columns, both units in one file, or numbers that are no time.
     """
     rows = read_rows(content, _FIELDS, file)
     return _bars(rows.with_columns(_instants(rows["open_time"], file.key)), interval)
@@ -55,8 +56,9 @@ def bars_from_api(payload: Sequence[Sequence[Any]], *, interval: timedelta) -> p
     Raises:
         ContractViolation: an array of another shape.
     """
-    if any(len(row) != len(_FIELDS) for row in payload):
-        raise ContractViolation(f"klines: expected arrays of {len(_FIELDS)} fields. Binance changed its format?")
+    payload = rows_of(payload, what="klines")
+    if any(not isinstance(row, list) or len(row) != len(_FIELDS) for row in payload):
+        raise undocumented("klines", ValueError(f"expected arrays of {len(_FIELDS)} fields"))
     columns = zip(*payload, strict=True) if payload else ((),) * len(_FIELDS)
     try:
         rows = pl.DataFrame(
@@ -65,8 +67,8 @@ def bars_from_api(payload: Sequence[Sequence[Any]], *, interval: timedelta) -> p
                 for (name, dtype), values in zip(_FIELDS.items(), columns, strict=True)
             ]
         )
-    except (pl.exceptions.PolarsError, TypeError) as error:
-        raise ContractViolation(f"klines: a field is of another type than documented ({error}).") from error
+    except (pl.exceptions.PolarsError, TypeError, ValueError, OverflowError) as error:
+        raise undocumented("klines", error) from error
     return _bars(rows.with_columns(_instants(rows["open_time"], "klines answer")), interval)
 
 
@@ -87,5 +89,4 @@ def _instants(epochs: pl.Series, where: str) -> pl.Series:
             f"{where}: {int(micro.sum())} of {len(epochs)} timestamps are microseconds, the others milliseconds. "
             "The file was not used; its rows are asked for through the other door."
         )
-    unit_us = 1 if micro.any() else 1000
-    return (epochs * unit_us).cast(pl.Datetime("us")).dt.replace_time_zone("UTC").cast(INSTANT)
+    return instants(epochs, "us" if micro.any() else "ms", where=where)

@@ -14,6 +14,9 @@ from eth_pipeline.exchange.archive_files import ArchiveFile
 def read_rows(content: bytes, fields: Mapping[str, pl.DataType | type[pl.DataType]], file: ArchiveFile) -> pl.DataFrame:
     """Columns of `fields`, by position; an empty field is null.
 
+    No field is ever quoted. A quotation mark is an ordinary character here: as a quote, a single one at the end of a
+    file makes polars 1.x panic, which no `except Exception` catches.
+
     Futures files carry a header only from about 2022-05, spot files never: a first byte that is no digit is one.
 
     Raises:
@@ -24,7 +27,7 @@ def read_rows(content: bytes, fields: Mapping[str, pl.DataType | type[pl.DataTyp
     if content and width != len(fields):
         raise ContractViolation(f"{file.key}: {width} columns instead of {len(fields)} ({', '.join(fields)}).")
     try:
-        return pl.read_csv(content, has_header=False, skip_rows=int(has_header), schema=dict(fields))
+        return pl.read_csv(content, has_header=False, skip_rows=int(has_header), schema=dict(fields), quote_char=None)
     except pl.exceptions.NoDataError:
         return pl.DataFrame(schema=dict(fields))
     except pl.exceptions.PolarsError as error:

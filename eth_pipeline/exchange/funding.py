@@ -11,11 +11,12 @@ from typing import Any
 
 import polars as pl
 
-from eth_pipeline.contracts.table import INSTANT
-from eth_pipeline.errors import ContractViolation
+from eth_pipeline.exchange.answers import rows_of, undocumented
 from eth_pipeline.exchange.archive_files import ArchiveFile
 from eth_pipeline.exchange.csv_rows import read_rows
+from eth_pipeline.exchange.published_time import instants
 
+_COLUMNS = ("funding_time", "funding_rate", "interval_hours", "available_at")
 _FIELDS = {"calc_time": pl.Int64, "interval_hours": pl.Int64, "funding_rate": pl.Float64}
 
 
@@ -23,9 +24,9 @@ def funding_from_csv(content: bytes, file: ArchiveFile) -> pl.DataFrame:
     """Settlements of one monthly archive file.
 
     Raises:
-        ContractViolation: other columns.
+        ContractViolation: other columns, or numbers that are no time.
     """
-    return _settlements(read_rows(content, _FIELDS, file))
+    return _settlements(read_rows(content, _FIELDS, file), where=file.key)
 
 
 def funding_from_api(payload: Sequence[Mapping[str, Any]]) -> pl.DataFrame:
@@ -34,6 +35,7 @@ def funding_from_api(payload: Sequence[Mapping[str, Any]]) -> pl.DataFrame:
     Raises:
         ContractViolation: a documented field is missing or of another type.
     """
+    payload = rows_of(payload, what="fundingRate")
     try:
         rows = pl.DataFrame(
             {
@@ -42,11 +44,11 @@ def funding_from_api(payload: Sequence[Mapping[str, Any]]) -> pl.DataFrame:
                 "funding_rate": pl.Series([row["fundingRate"] for row in payload], dtype=pl.String).cast(pl.Float64),
             }
         )
-    except (KeyError, TypeError, pl.exceptions.PolarsError) as error:
-        raise ContractViolation(f"fundingRate: not the documented fields ({error!r}).") from error
-    return _settlements(rows)
+    except (KeyError, TypeError, ValueError, OverflowError, pl.exceptions.PolarsError) as error:
+        raise undocumented("fundingRate", error) from error
+    return _settlements(rows, where="fundingRate")
 
 
-def _settlements(rows: pl.DataFrame) -> pl.DataFrame:
-    second = pl.from_epoch(pl.col("calc_time"), "ms").dt.round("1s").dt.replace_time_zone("UTC").cast(INSTANT)
-    return rows.select(second.alias("funding_time"), "funding_rate", "interval_hours", second.alias("available_at"))
+def _settlements(rows: pl.DataFrame, *, where: str) -> pl.DataFrame:
+    second = instants(rows["calc_time"], "ms", where=where).dt.round("1s")
+    return rows.with_columns(second.alias("funding_time"), second.alias("available_at")).select(_COLUMNS)

@@ -19,6 +19,7 @@ from eth_pipeline.contracts.table import INSTANT
 from eth_pipeline.errors import ContractViolation
 from eth_pipeline.exchange.archive_files import ArchiveFile
 from eth_pipeline.exchange.csv_rows import read_rows
+from eth_pipeline.exchange.published_time import labels
 
 METRICS_PERIOD = timedelta(minutes=5)
 # Assumption, stated once: Binance names no publication time; a snapshot is taken as known five minutes later.
@@ -63,13 +64,8 @@ def metrics_rows(content: bytes, file: ArchiveFile) -> pl.DataFrame:
         UndecidedLabels: both or neither convention fits.
         ContractViolation: other columns.
     """
-    rows = read_rows(content, FIELDS, file)
-    try:
-        label = rows["create_time"].str.to_datetime("%Y-%m-%d %H:%M:%S", time_unit="us", time_zone="UTC")
-    except pl.exceptions.PolarsError as error:
-        raise ContractViolation(f"{file.key}: create_time is no `YYYY-MM-DD HH:MM:SS` ({error}).") from error
-    labelled = rows.with_columns(label.alias("label"))
-    return at_full_hours(labelled, convention="END" if not rows.height else _convention(labelled, file))
+    labelled = _labelled(content, file)
+    return at_full_hours(labelled, convention="END" if not labelled.height else _convention(labelled, file))
 
 
 def convention_of(content: bytes, file: ArchiveFile) -> pl.DataFrame:
@@ -78,9 +74,7 @@ def convention_of(content: bytes, file: ArchiveFile) -> pl.DataFrame:
     Raises:
         ContractViolation: as `metrics_rows`.
     """
-    rows = read_rows(content, FIELDS, file)
-    label = rows["create_time"].str.to_datetime("%Y-%m-%d %H:%M:%S", time_unit="us", time_zone="UTC")
-    return pl.DataFrame({"convention": [_convention(rows.with_columns(label.alias("label")), file)]})
+    return pl.DataFrame({"convention": [_convention(_labelled(content, file), file)]})
 
 
 def at_full_hours(labelled: pl.DataFrame, *, convention: str) -> pl.DataFrame:
@@ -122,6 +116,11 @@ def settled_convention(
         if overlap.height:  # REST was there and neither reading agrees with it: trust none
             return None
     return neighbours[0] if len(neighbours) == 2 and neighbours[0] == neighbours[1] else None
+
+
+def _labelled(content: bytes, file: ArchiveFile) -> pl.DataFrame:
+    rows = read_rows(content, FIELDS, file)
+    return rows.with_columns(labels(rows["create_time"], where=file.key).alias("label"))
 
 
 def _convention(labelled: pl.DataFrame, file: ArchiveFile) -> str:

@@ -10,10 +10,10 @@ from typing import Any
 
 import polars as pl
 
-from eth_pipeline.contracts.table import INSTANT
-from eth_pipeline.errors import ContractViolation
+from eth_pipeline.exchange.answers import rows_of, undocumented
 from eth_pipeline.exchange.archive_files import ArchiveFile
 from eth_pipeline.exchange.metrics import at_full_hours, metrics_rows
+from eth_pipeline.exchange.published_time import instants
 
 _COLUMNS = ("period_end", "open_interest", "open_interest_value", "available_at")
 
@@ -33,17 +33,18 @@ def open_interest_from_api(payload: Sequence[Mapping[str, Any]]) -> pl.DataFrame
     Raises:
         ContractViolation: a documented field is missing or of another type.
     """
+    payload = rows_of(payload, what="openInterestHist")
     try:
         epochs = pl.Series([row["timestamp"] for row in payload], dtype=pl.Int64)
         rows = pl.DataFrame(
             {
-                "label": pl.from_epoch(epochs, "ms").dt.replace_time_zone("UTC").cast(INSTANT),
+                "label": instants(epochs, "ms", where="openInterestHist"),
                 "open_interest": _numbers(payload, "sumOpenInterest"),
                 "open_interest_value": _numbers(payload, "sumOpenInterestValue"),
             }
         )
-    except (KeyError, TypeError, pl.exceptions.PolarsError) as error:
-        raise ContractViolation(f"openInterestHist: not the documented fields ({error!r}).") from error
+    except (KeyError, TypeError, ValueError, OverflowError, pl.exceptions.PolarsError) as error:
+        raise undocumented("openInterestHist", error) from error
     return at_full_hours(rows, convention="END").select(_COLUMNS)
 
 

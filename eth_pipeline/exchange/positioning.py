@@ -15,10 +15,10 @@ from typing import Any
 
 import polars as pl
 
-from eth_pipeline.contracts.table import INSTANT
-from eth_pipeline.errors import ContractViolation
+from eth_pipeline.exchange.answers import rows_of, undocumented
 from eth_pipeline.exchange.archive_files import ArchiveFile
 from eth_pipeline.exchange.metrics import at_full_hours, metrics_rows
+from eth_pipeline.exchange.published_time import instants
 
 _RATIOS = ("top_account_ratio", "top_position_ratio", "account_ratio", "taker_ratio")
 _COLUMNS = ("period_end", *_RATIOS, "available_at")
@@ -58,14 +58,16 @@ def positioning_from_api(
 
 
 def _ratio(payload: Payload, field: str, *, name: str, convention: str) -> pl.DataFrame:
+    what = f"{field} of /futures/data"
+    payload = rows_of(payload, what=what)
     try:
         epochs = pl.Series([row["timestamp"] for row in payload], dtype=pl.Int64)
         rows = pl.DataFrame(
             {
-                "label": pl.from_epoch(epochs, "ms").dt.replace_time_zone("UTC").cast(INSTANT),
+                "label": instants(epochs, "ms", where=what),
                 name: pl.Series([row[field] for row in payload], dtype=pl.String).cast(pl.Float64),
             }
         )
-    except (KeyError, TypeError, pl.exceptions.PolarsError) as error:
-        raise ContractViolation(f"{field} of /futures/data: not the documented fields ({error!r}).") from error
+    except (KeyError, TypeError, ValueError, OverflowError, pl.exceptions.PolarsError) as error:
+        raise undocumented(what, error) from error
     return at_full_hours(rows, convention=convention).select("period_end", name, "available_at")

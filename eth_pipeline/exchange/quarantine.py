@@ -13,12 +13,14 @@ REASON = "broken_rule"
 def split(contract: TableContract, rows: pl.DataFrame) -> tuple[pl.DataFrame, pl.DataFrame]:
     """Good rows of `contract`, and bad rows with a text column `broken_rule`.
 
-    Bad is a null where none may be, a broken rule, or a bar that does not start on the grid of its interval.
+    Bad is a null where none may be, a number that is none, a broken rule, or a bar that does not start on the grid of
+    its interval. NaN passes every rule that asks for more than something: polars orders it above all numbers.
     """
     needed = [column.name for column in contract.columns if not column.nullable]
     has_null = pl.any_horizontal(pl.col(needed).is_null())
     reason = pl.coalesce(
         pl.when(has_null).then(pl.lit("a value is missing")),
+        *_infinite(contract),
         *[pl.when(~rule.expr).then(pl.lit(rule.name)) for rule in contract.rules],
         *([_off_grid()] if "open_time" in contract.schema else []),
         pl.lit(None, dtype=pl.String),
@@ -26,6 +28,14 @@ def split(contract: TableContract, rows: pl.DataFrame) -> tuple[pl.DataFrame, pl
     judged = rows.with_columns(reason.alias(REASON))
     is_good = pl.col(REASON).is_null()
     return judged.filter(is_good).drop(REASON), judged.filter(~is_good)
+
+
+def _infinite(contract: TableContract) -> list[pl.Expr]:
+    """One expression where the table has numbers that can be NaN or infinite."""
+    floats = [name for name, dtype in contract.schema.items() if dtype == pl.Float64]
+    if not floats:
+        return []
+    return [pl.when(~pl.all_horizontal(pl.col(floats).is_finite())).then(pl.lit("a number is NaN or infinite"))]
 
 
 def _off_grid() -> pl.Expr:

@@ -106,7 +106,7 @@ class Transport:
             NeedsHuman: refused, restricted or an unknown exchange.
         """
         asked, started = self._clock.now(), time.monotonic()
-        answer = from_milliseconds(int(self.get_json(SERVER_TIME, {})["serverTime"]))
+        answer = _server_time(self.get_json(SERVER_TIME, {}))
         round_trip = timedelta(seconds=time.monotonic() - started)
         host = urlsplit(self._urls["futures"]).netloc
         remember_offset(self.state, host, exchange_time=answer, asked=asked, round_trip=round_trip)
@@ -152,7 +152,7 @@ class Transport:
             nonlocal answer
             try:
                 answer = response.json()
-            except ValueError as error:
+            except (ValueError, RecursionError) as error:
                 raise ExchangeUnavailable(f"GET {endpoint.path}: the answer is no complete JSON ({error}).") from error
 
         self._request(endpoint, params=params, cost=cost, read=read)
@@ -234,6 +234,16 @@ class Transport:
             )
         else:
             raise ExchangeUnavailable(f"{what} answered {status}{_said(response)}. It is asked again later.")
+
+
+def _server_time(answer: Any) -> datetime:
+    try:
+        return from_milliseconds(int(answer["serverTime"]))
+    except (KeyError, TypeError, ValueError, OverflowError) as error:
+        raise ExchangeUnavailable(
+            f"GET {SERVER_TIME.path}: the answer names no time ({error!r}), so whoever answers is not the exchange, or "
+            "not well. It is asked again later."
+        ) from error
 
 
 class _Unreachable(ExchangeUnavailable):

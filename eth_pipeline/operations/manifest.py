@@ -154,7 +154,7 @@ def write_manifest(manifest: Manifest, *, folder: Path) -> Path:
 
 def _git(root: Path, *arguments: str) -> str | None:
     try:
-        done = subprocess.run(  # noqa: S603  # fixed program, arguments are literals of this module
+        done = subprocess.run(  # noqa: S603  # nosec B607  # arguments are literals of this module
             ["git", "-C", str(root), *arguments],  # noqa: S607  # git is found by PATH as everywhere
             capture_output=True,
             text=True,

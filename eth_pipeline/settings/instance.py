@@ -16,6 +16,7 @@ from pydantic_settings import (
     BaseSettings,
     PydanticBaseSettingsSource,
     SettingsConfigDict,
+    SettingsError,
     TomlConfigSettingsSource,
 )
 
@@ -45,6 +46,8 @@ class Settings(BaseSettings):
         nested_model_default_partial_update=True,
         frozen=True,
         extra="forbid",
+        allow_inf_nan=False,
+        hide_input_in_errors=True,
     )
 
     home: Path = Field(Path("~/.eth_pipeline"), description="Folder of everything this host writes.")
@@ -85,7 +88,10 @@ class Settings(BaseSettings):
     @field_validator("home")
     @classmethod
     def _absolute_home(cls, value: Path) -> Path:
-        return value.expanduser().resolve()
+        try:
+            return value.expanduser().resolve()
+        except (RuntimeError, OSError) as error:  # no such user; a loop of links; a name too long
+            raise ValueError(f"cannot be followed to a folder ({error}); write an absolute path") from error
 
     @field_validator("lake_url")
     @classmethod
@@ -97,7 +103,10 @@ class Settings(BaseSettings):
     def _aware_history_start(cls, value: datetime) -> datetime:
         if value.tzinfo is None:
             raise ValueError("history_start needs an offset, for example 2020-01-01T00:00:00Z")
-        return value.astimezone(UTC)
+        try:
+            return value.astimezone(UTC)
+        except OverflowError as error:
+            raise ValueError("history_start lies before the year 1 or after the year 9999 in UTC") from error
 
     @model_validator(mode="after")
     def _main_is_not_cross(self) -> "Settings":
@@ -119,9 +128,7 @@ class Settings(BaseSettings):
         sources: list[PydanticBaseSettingsSource] = [init_settings, env_settings]
         config = os.environ.get("ETH_PIPELINE_CONFIG")
         if config:
-            if not Path(config).is_file():
-                raise SettingsInvalid(f"ETH_PIPELINE_CONFIG names {config}, which is no file. Correct or unset it.")
-            sources.append(TomlConfigSettingsSource(settings_cls, toml_file=config))
+            sources.append(_config_file(settings_cls, config))
         return tuple(sources)
 
     @property
@@ -185,6 +192,27 @@ def load_settings(**overrides: Any) -> Settings:
             "The settings are not usable:\n"
             + "\n".join(lines)
             + "\nCorrect the ETH_PIPELINE_* variables or the file named by ETH_PIPELINE_CONFIG."
+        ) from error
+    except SettingsError as error:
+        raise SettingsInvalid(
+            f"The settings cannot be read: {error}. A section or a list in an ETH_PIPELINE_* variable is written as "
+            "JSON, for example ETH_PIPELINE_CROSS_SYMBOLS='[\"BTCUSDT\"]'. Correct it."
+        ) from error
+
+
+def _config_file(settings_cls: type[BaseSettings], config: str) -> TomlConfigSettingsSource:
+    """The file of settings, read.
+
+    Raises:
+        SettingsInvalid: there is none, it may not be read, or it is no TOML.
+    """
+    try:
+        if not Path(config).is_file():
+            raise SettingsInvalid(f"ETH_PIPELINE_CONFIG names {config}, which is no file. Correct or unset it.")
+        return TomlConfigSettingsSource(settings_cls, toml_file=config)
+    except (OSError, ValueError, RecursionError) as error:  # ValueError: no TOML, no UTF-8
+        raise SettingsInvalid(
+            f"ETH_PIPELINE_CONFIG names {config}, which cannot be read as TOML: {error}. Correct the file."
         ) from error
 
 

@@ -20,7 +20,7 @@ from eth_pipeline.operations.host_health import Check, No, asked
 from eth_pipeline.operations.plan.spec import Gpu, Requirements
 from eth_pipeline.settings import Settings
 
-_SHARED_MEMORY = Path("/dev/shm")  # noqa: S108  # the mount itself is the question
+_SHARED_MEMORY = Path("/dev/shm")  # noqa: S108  # nosec B108  # the mount itself is the question
 _DRIVER_SECONDS = 20.0
 _QUERY = ("--query-gpu=name,driver_version,memory.total", "--format=csv,noheader")
 
