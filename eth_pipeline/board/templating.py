@@ -17,7 +17,7 @@ from starlette.requests import Request
 from starlette.responses import HTMLResponse
 
 from eth_pipeline.board.standing import duration
-from eth_pipeline.contracts.clock import iso
+from eth_pipeline.contracts.clock import iso, parse_instant
 from eth_pipeline.contracts.wording import LABELS, coded, said
 from eth_pipeline.settings import Language
 
@@ -58,8 +58,10 @@ def figure(value: object) -> str:
     return str(value)
 
 
-def moment(instant: datetime | None) -> str:
-    """`2025-06-29 12:00 UTC`."""
+def moment(instant: datetime | str | None) -> str:
+    """`2025-06-29 12:00 UTC`, also of an instant that a figure holds as text."""
+    if isinstance(instant, str):
+        instant = parse_instant(instant)
     return NOTHING if instant is None else f"{instant:%Y-%m-%d %H:%M} UTC"
 
 
