@@ -29,7 +29,7 @@ def test_every_section_says_what_it_is_about() -> None:
             assert (type(field.default).__doc__ or "").strip().endswith("."), name
 
 
-def test_a_unit_is_read_from_the_longest_ending() -> None:
+def test_a_unit_is_read_from_the_end_of_the_name() -> None:
     assert unit("account.volatility_target_share_per_year") == "share per year"
     assert unit("account.reserve_share") == "share, 0 to 1"
     assert unit("exchange.attempts") == ""

@@ -53,8 +53,7 @@ def render_settings() -> str:
 def unit(name: str) -> str:
     """What the last words of a field's name say about its unit; empty where they say nothing."""
     last = name.rpartition(".")[2]
-    found = [suffix for suffix in _UNITS if last == suffix or last.endswith(f"_{suffix}")]
-    return _UNITS[max(found, key=len)] if found else ""
+    return next((said for suffix, said in _UNITS.items() if last == suffix or last.endswith(f"_{suffix}")), "")
 
 
 def _is_section(field: FieldInfo) -> bool:
