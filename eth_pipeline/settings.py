@@ -11,9 +11,11 @@ fields with two underscores: `ETH_PIPELINE_EXCHANGE__FUTURES_URL`), the TOML fil
 import hashlib
 import json
 import os
+import re
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, Literal
+from urllib.parse import parse_qsl, urlsplit
 
 from pydantic import (
     AwareDatetime,
@@ -43,6 +45,10 @@ NetworkDevice = Literal["auto", "cpu", "cuda"]
 INTERVALS = {"15m": timedelta(minutes=15), "1h": timedelta(hours=1)}
 
 
+_SECRET_PARAMETERS = ("password", "sslpassword", "secret", "token")
+_SECRET_IN_QUERY = re.compile(rf"([?&](?:{'|'.join(_SECRET_PARAMETERS)})=)[^&#]*", re.IGNORECASE)
+
+
 class _Section(BaseModel):
     # No infinite limit is meant, and a refusal must not show what was refused: it may be a secret.
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False, hide_input_in_errors=True)
@@ -63,6 +69,11 @@ class ExchangeSettings(_Section):
     breaker_cooldown_minutes: float = Field(10.0, gt=0, description="Minutes an open breaker waits for its probe.")
     archive_parallel_downloads: int = Field(8, ge=1, description="Archive files in flight at once.")
     bar_wait_seconds: float = Field(20.0, ge=0, description="How long ingestion waits for a bar just closing.")
+
+    @field_validator("futures_url", "spot_url", "archive_url")
+    @classmethod
+    def _no_credentials(cls, value: str) -> str:
+        return without_credentials(value)
 
 
 class StreamLimits(_Section):
@@ -236,9 +247,7 @@ class InferenceSettings(_Section):
     @field_validator("url")
     @classmethod
     def _no_credentials(cls, value: str) -> str:
-        if "@" in value:
-            raise ValueError("a URL is shown in dumps and logs; put the credential into `token` or `token_file`")
-        return value
+        return without_credentials(value, instead="put the credential into `token` or `token_file`")
 
 
 class AccountSettings(_Section):
@@ -514,8 +523,32 @@ def _config_file(settings_cls: type[BaseSettings], config: str) -> TomlConfigSet
         ) from error
 
 
+def without_credentials(url: str, *, instead: str = "public data needs none") -> str:
+    """`url`, if nothing in it is a secret.
+
+    Raises:
+        ValueError: a user or a password is in it.
+    """
+    if "@" in url or url_passwords(url):
+        raise ValueError(f"a URL is shown in dumps and logs; {instead}")
+    return url
+
+
+def url_passwords(url: str | None) -> tuple[str, ...]:
+    """Every secret in a URL: before the host, and in its query (`?password=...`)."""
+    try:
+        parts = urlsplit(url or "")
+    except ValueError:
+        return ()
+    asked = [value for name, value in parse_qsl(parts.query) if name.lower() in _SECRET_PARAMETERS]
+    return tuple(password for password in (parts.password, *asked) if password)
+
+
 def _mask_password(url: str | None) -> str | None:
-    if not url or "@" not in url or "://" not in url:
+    if not url or "://" not in url:
+        return url
+    url = _SECRET_IN_QUERY.sub(r"\1***", url)
+    if "@" not in url:
         return url
     scheme, rest = url.split("://", 1)
     credentials, host = rest.rsplit("@", 1)
