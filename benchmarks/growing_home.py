@@ -63,7 +63,7 @@ def data_hour(folder: Path, hours: int) -> float:
 
 def fill_log(folder: Path, hours: int, commits: int, maintained: bool = False) -> None:
     """A signal log of `hours`, the last `commits` of them written one by one."""
-    from eth_pipeline.contracts.signal import SIGNALS
+    from eth_pipeline.contracts.decision_tables import SIGNALS
     from eth_pipeline.operations.signal_log import SignalLog
     from eth_pipeline_tests.decision_samples import signal
     from eth_pipeline_tests.random_market import BEGIN
@@ -103,7 +103,7 @@ def signal_hour(folder: Path, hours: int, *_: int) -> float:
 
 def fill_account(folder: Path, hours: int) -> None:
     """Bars and signals, long, short and flat by turns, and the account that has followed them for `hours`."""
-    from eth_pipeline.contracts.signal import SIGNALS
+    from eth_pipeline.contracts.decision_tables import SIGNALS
     from eth_pipeline.contracts.tables import KLINES, MARK_KLINES
     from eth_pipeline.signals.record_rows import signal_rows
     from eth_pipeline.trading.account import advance_account

@@ -4,7 +4,9 @@ import logging
 import socket
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from threading import Thread
 
 import pytest
 
@@ -20,7 +22,7 @@ from eth_pipeline.errors import (
 )
 from eth_pipeline.exchange.budget import Allowance, Budget
 from eth_pipeline.exchange.endpoint import Endpoint
-from eth_pipeline.exchange.origin import Origin
+from eth_pipeline.exchange.origin import PROVENANCE_HEADER, Origin
 from eth_pipeline.exchange.patience import Patience, retry_after_seconds
 from eth_pipeline.exchange.state import HostState
 from eth_pipeline.exchange.transport import Transport
@@ -64,6 +66,48 @@ def test_binance_over_https_is_binance_without_asking(tmp_path: Path) -> None:
     with Transport(ExchangeSettings(), state_path=tmp_path / "state.sqlite") as transport:
         assert transport.provenance() == "binance"
         assert transport.requests_sent == 0
+
+
+@pytest.fixture
+def strange_answer(request: pytest.FixtureRequest) -> Iterator[str]:
+    """The URL of a server that answers every question with the same 200, as a portal or a broken proxy does."""
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            self.send_response(200)
+            self.send_header(PROVENANCE_HEADER, "simulated")
+            self.end_headers()
+            self.wfile.write(request.param)
+
+        def log_message(self, *_: object) -> None:
+            """Nothing."""
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
+        thread = Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
+        thread.start()
+        yield f"http://127.0.0.1:{server.server_port}"
+        server.shutdown()
+        thread.join()
+
+
+@pytest.mark.parametrize(
+    "strange_answer",
+    [b"{}", b"[]", b"null", b'{"serverTime": "soon"}', b'{"serverTime": 1e300}', b"[" * 100_000, b"\xff", b""],
+    indirect=True,
+    ids=lambda body: repr(body[:24]),
+)
+def test_an_answer_that_names_no_time_is_asked_for_again_and_no_traceback(
+    strange_answer: str, tmp_path: Path, clock: FixedClock
+) -> None:
+    """A KeyError, an OverflowError or a RecursionError ended the run, and with it the record of the hour."""
+    settings = ExchangeSettings(
+        futures_url=strange_answer, spot_url=strange_answer, archive_url=strange_answer, attempts=1
+    )
+    with (
+        Transport(settings, state_path=tmp_path / "state.sqlite", clock=clock) as transport,
+        pytest.raises(ExchangeUnavailable, match=r"asked again later|no complete JSON"),
+    ):
+        transport.server_time()
 
 
 def test_two_exchanges_are_not_mixed() -> None:

@@ -16,7 +16,7 @@ import httpx2
 from eth_pipeline.cli.market import MarketPlan
 from eth_pipeline.cli.processes import ProcessGroup, answers, free_port
 from eth_pipeline.contracts.clock import HOUR, iso
-from eth_pipeline.contracts.signal import SIGNALS
+from eth_pipeline.contracts.decision_tables import SIGNALS
 from eth_pipeline.defs.instance import open_instance
 from eth_pipeline.lake import Lake
 from eth_pipeline.settings import load_settings

@@ -10,7 +10,7 @@ import hashlib
 import html
 import json
 from collections.abc import Iterable
-from urllib.parse import quote, urlsplit
+from urllib.parse import quote
 
 from pydantic import BaseModel, SecretStr
 from starlette.datastructures import Headers, MutableHeaders
@@ -18,6 +18,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from eth_pipeline.board.door import STATIC
 from eth_pipeline.settings import Settings
+from eth_pipeline.settings.url import url_passwords
 
 _CONTENT_POLICY = "; ".join(
     (
@@ -100,7 +101,7 @@ def secrets_of(settings: Settings, *, token: str | None) -> tuple[bytes, ...]:
     """Every secret that this process knows, in the forms in which it could stand in an answer, longest first."""
     known = {*_hidden(settings), *([token] if token else [])}
     for url in (settings.postgres_url, settings.mlflow_tracking_uri, settings.lake_url):
-        known |= {password} if url and (password := _password(url)) else set()
+        known |= set(url_passwords(url))
     forms = {
         form for secret in known for form in (secret, html.escape(secret), json.dumps(secret)[1:-1], quote(secret))
     }
@@ -116,13 +117,6 @@ def _hidden(section: BaseModel) -> set[str]:
         elif isinstance(value, BaseModel):
             found |= _hidden(value)
     return found
-
-
-def _password(url: str) -> str | None:
-    try:
-        return urlsplit(url).password
-    except ValueError:
-        return None
 
 
 def _tagged(headers: Headers) -> bool:

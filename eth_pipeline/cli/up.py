@@ -125,10 +125,12 @@ def _resumed(plan: MarketPlan, settings: Settings) -> datetime:
 
 def _start_mlflow(group: ProcessGroup, settings: Settings, port: int) -> None:
     (settings.home / "mlflow").mkdir(parents=True, exist_ok=True)
-    command = [str(_BIN / "mlflow"), "server", "--backend-store-uri", settings.mlflow_location]
-    command += ["--default-artifact-root", str(settings.home / "mlflow" / "artifacts"), "--no-serve-artifacts"]
+    command = [str(_BIN / "mlflow"), "server", "--no-serve-artifacts"]
+    command += ["--default-artifact-root", str(settings.home / "mlflow" / "artifacts")]
     command += ["--host", LOOPBACK, "--port", str(port), "--workers", "1"]
-    group.start("mlflow", command, environment=_MLFLOW_ENVIRONMENT)
+    # Not on the command line: every user of this host can read that, and the location may hold a password.
+    where = {"MLFLOW_BACKEND_STORE_URI": settings.mlflow_location}
+    group.start("mlflow", command, environment={**_MLFLOW_ENVIRONMENT, **where})
 
 
 def _start_dagster(group: ProcessGroup, settings: Settings, *, port: int, mlflow_port: int) -> None:

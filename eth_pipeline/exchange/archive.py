@@ -105,7 +105,7 @@ class Archive:
         note = (self._folder / file.key).with_suffix(".json")
         try:
             return str(json.loads(note.read_text())["sha256"])
-        except (FileNotFoundError, ValueError, KeyError, TypeError):
+        except (FileNotFoundError, ValueError, KeyError, TypeError, RecursionError):
             return None
 
     def kept_names(self, folder: str) -> list[str]:

@@ -75,10 +75,10 @@ def config_history(home: Path) -> tuple[ConfigChange, ...]:
     if not path.exists():
         return ()
     found = []
-    for line in path.read_text(encoding="utf-8").splitlines():
+    for line in path.read_text(encoding="utf-8", errors="replace").splitlines():
         try:
             found.append(ConfigChange(**json.loads(line)))
-        except (ValueError, TypeError):
+        except (ValueError, TypeError, RecursionError):
             continue
     return tuple(found)
 

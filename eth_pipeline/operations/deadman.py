@@ -161,5 +161,5 @@ def _hours(path: Path, *, symbol: str, phase: str) -> Iterator[datetime]:
             record: dict[str, Any] = json.loads(line)["data"]
             if (record["symbol"], record["phase"]) == (symbol, phase):
                 yield parse_instant(record["decision_time"])
-        except (ValueError, KeyError, TypeError):
+        except (ValueError, KeyError, TypeError, RecursionError):
             continue

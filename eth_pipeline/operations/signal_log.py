@@ -148,10 +148,10 @@ class SignalLog:
         return tuple(record_from_json(text) for text in rows.sort("decision_time", "symbol", "phase")["record"])
 
     def _evaluations(self, day: str) -> list[tuple[str, str, str]]:
-        """Hour, run and state of the lines of a day; a line that a full disk cut off is none."""
+        """Hour, run and state of the lines of a day; a line that a full disk cut off, or that is no line, is none."""
         path, found = self._folder / f"signals_{day}.jsonl", []
-        for line in path.read_text(encoding="utf-8").splitlines() if path.exists() else ():
-            with suppress(ValueError, KeyError):
+        for line in path.read_text(encoding="utf-8", errors="replace").split("\n") if path.exists() else ():
+            with suppress(ValueError, KeyError, TypeError, RecursionError):
                 data = json.loads(line)["data"]
                 found.append((iso(datetime.fromisoformat(data["decision_time"])), data["run_id"], data["state"]))
         return found

@@ -114,7 +114,8 @@ def unpack(archive: Path, target: Path, *, shape: Shape) -> Path:
                 _require_harmless(members, archive, shape=shape, size_bytes=size_bytes)
                 for member in members:
                     _write(packed, member, unfinished / member.filename)
-        except (zipfile.BadZipFile, NotImplementedError, EOFError, OSError, RuntimeError) as error:
+        # ValueError: an offset before the file, or a name that is no UTF-8.
+        except (zipfile.BadZipFile, NotImplementedError, EOFError, OSError, RuntimeError, ValueError) as error:
             raise ArchiveRefused(f"{archive} is no readable archive: {error}. {shape.again}") from error
         unfinished.rename(target)
     return target

@@ -125,7 +125,7 @@ class Crossings:
         path = self.folder / name
         if not path.exists():
             return ()
-        lines = path.read_text(encoding="utf-8").splitlines()
+        lines = path.read_text(encoding="utf-8", errors="replace").splitlines()
         try:
             return tuple(shape.model_validate_json(line) for line in lines)
         except ValidationError as error:

@@ -122,7 +122,8 @@ class PromotionLog:
         """
         if not self.path.exists():
             return ()
-        lines = self.path.read_text(encoding="utf-8").split("\n")
+        # A byte that is no UTF-8 is replaced, so that the chain names its line.
+        lines = self.path.read_text(encoding="utf-8", errors="replace").split("\n")
         unfinished = lines.pop()
         if unfinished:
             raise self._broken(len(lines) + 1, "it was not written to its end, probably the writer was killed")

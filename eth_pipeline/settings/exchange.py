@@ -3,9 +3,10 @@
 Belongs here: hosts, timeouts, weights, breakers. Does not belong: how old data may be (`freshness`).
 """
 
-from pydantic import Field
+from pydantic import Field, field_validator
 
 from eth_pipeline.settings.section import Section
+from eth_pipeline.settings.url import without_credentials
 
 
 class ExchangeSettings(Section):
@@ -23,3 +24,8 @@ class ExchangeSettings(Section):
     breaker_cooldown_minutes: float = Field(10.0, gt=0, description="Minutes an open breaker waits for its probe.")
     archive_parallel_downloads: int = Field(8, ge=1, description="Archive files in flight at once.")
     bar_wait_seconds: float = Field(20.0, ge=0, description="How long ingestion waits for a bar just closing.")
+
+    @field_validator("futures_url", "spot_url", "archive_url")
+    @classmethod
+    def _no_credentials(cls, value: str) -> str:
+        return without_credentials(value)

@@ -29,6 +29,7 @@ from eth_pipeline.settings.lake import LakeStoreSettings, known_lake
 from eth_pipeline.settings.operations import AlertSettings, RetentionSettings
 from eth_pipeline.settings.signals import InferenceSettings, SignalSettings
 from eth_pipeline.settings.training import GateSettings, NetworkSettings, TrainingSettings
+from eth_pipeline.settings.url import masked_url
 
 Phase = Literal["paper", "live"]
 Language = Literal["en", "zh"]
@@ -170,7 +171,7 @@ class Settings(BaseSettings):
         """Fully expanded settings as JSON types, passwords in URLs masked."""
         dump: dict[str, Any] = self.model_dump(mode="json")
         for name in ("postgres_url", "mlflow_tracking_uri", "lake_url"):
-            dump[name] = _mask_password(dump[name])
+            dump[name] = masked_url(dump[name])
         return dump
 
     def digest(self) -> str:
@@ -214,11 +215,3 @@ def _config_file(settings_cls: type[BaseSettings], config: str) -> TomlConfigSet
         raise SettingsInvalid(
             f"ETH_PIPELINE_CONFIG names {config}, which cannot be read as TOML: {error}. Correct the file."
         ) from error
-
-
-def _mask_password(url: str | None) -> str | None:
-    if not url or "@" not in url or "://" not in url:
-        return url
-    scheme, rest = url.split("://", 1)
-    credentials, host = rest.rsplit("@", 1)
-    return f"{scheme}://{credentials.split(':', 1)[0]}:***@{host}"

@@ -9,6 +9,7 @@ from pathlib import Path
 from pydantic import Field, SecretStr, field_validator
 
 from eth_pipeline.settings.section import Section
+from eth_pipeline.settings.url import without_credentials
 
 
 class SignalSettings(Section):
@@ -49,6 +50,4 @@ class InferenceSettings(Section):
     @field_validator("url")
     @classmethod
     def _no_credentials(cls, value: str) -> str:
-        if "@" in value:
-            raise ValueError("a URL is shown in dumps and logs; put the credential into `token` or `token_file`")
-        return value
+        return without_credentials(value, instead="put the credential into `token` or `token_file`")

@@ -16,7 +16,7 @@ _NAME = "kill_switch"
 def why(home: Path) -> str | None:
     """The reason it was pulled for; None while it is off."""
     try:
-        return (home / _NAME).read_text().strip() or NO_REASON_GIVEN()
+        return (home / _NAME).read_text(encoding="utf-8", errors="replace").strip() or NO_REASON_GIVEN()
     except FileNotFoundError:
         return None
 
@@ -26,7 +26,7 @@ def pull(home: Path, *, reason: str) -> None:
     home.mkdir(parents=True, exist_ok=True)
     if why(home) is None:
         draft = home / f"{_NAME}.part"
-        draft.write_text(reason + "\n")
+        draft.write_text(reason + "\n", encoding="utf-8", errors="replace")
         draft.replace(home / _NAME)
 
 

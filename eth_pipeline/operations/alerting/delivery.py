@@ -35,7 +35,10 @@ def read_targets(path: Path | None) -> tuple[str, ...]:
         raise SettingsInvalid(f"{path} holds tokens and others can read it. Run: chmod 600 {path}")
     import apprise
 
-    lines = path.read_text(encoding="utf-8").splitlines()
+    try:
+        lines = path.read_text(encoding="utf-8").splitlines()
+    except UnicodeDecodeError as error:
+        raise SettingsInvalid(f"{path} is no text in UTF-8. Write one Apprise URL per line.") from error
     targets = []
     for number, line in enumerate(map(str.strip, lines), start=1):
         if not line or line.startswith("#"):
