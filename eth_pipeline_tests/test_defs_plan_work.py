@@ -23,6 +23,7 @@ from eth_pipeline.defs.plan_work import (
 )
 from eth_pipeline.defs.pools import network_pool
 from eth_pipeline.lake import Lake
+from eth_pipeline.operations.plan.spec import load_plan
 from eth_pipeline.operations.plan.state import StageRecord
 from eth_pipeline.settings import Settings, load_settings
 
@@ -151,3 +152,12 @@ def test_networks_take_turns_where_they_train(device: str, driver: bool, pool: s
         (tmp_path / "nvidiactl").touch()
     settings = load_settings(home=tmp_path, networks={"device": device})
     assert network_pool(settings, driver=tmp_path / "nvidiactl") == pool
+
+
+def test_vintages_do_not_wait_for_a_pool_that_a_plan_limits() -> None:
+    """A plan lets one training run at a time on its instance; every later fan-out there took turns for ever."""
+    limited = load_plan(Path(__file__).resolve().parents[1] / "h800" / "plan.yaml").pools
+    steps = {node.name: node.pool for node in defs.resolve_implicit_global_asset_job_def().all_node_defs}
+    assert {steps["lightgbm_model"], steps["model_vintage"], steps["other_vintage"]} == {"training", "vintages"}
+    assert "training" in limited
+    assert "vintages" not in limited

@@ -1,7 +1,8 @@
-"""The training plan of the node, interrupted in every stage on its way, and the lines of its guide on what it left.
+"""The training plan of the node, interrupted in every stage on its way, and the lines of its guide.
 
-One plan at the smallest size is walked once, by a module fixture: killed or interrupted in the middle of each stage and
-taken up again each time. The tests look at what it left.
+One plan at the smallest size is walked once, by a module fixture, on a node that has nothing but a host's snapshot:
+killed or interrupted in the middle of each stage, taken up again each time, and collected for the host at the end. The
+tests look at what it left.
 """
 
 import json
@@ -21,9 +22,9 @@ from typing import IO, Any
 import dagster as dg
 import pytest
 from click import BaseCommand
+from click.testing import CliRunner, Result
 from dagster._cli import cli as dagster_cli
 from typer.main import get_command
-from typer.testing import CliRunner, Result
 
 from eth_pipeline.cli import app
 from eth_pipeline.contracts.artifact import METRICS, RUNTIME_CONTRACT, RuntimeContract
@@ -31,7 +32,10 @@ from eth_pipeline.defs.assets.candidate import newest_candidate
 from eth_pipeline.defs.jobs import PLAN_JOBS
 from eth_pipeline.defs.plan_work import INPUTS_TAG, PLAN_TAG, STAGE_TAG
 from eth_pipeline.operations.plan.state import PlanState, stored_states
+from eth_pipeline.registry.crossings import Crossings
+from eth_pipeline.registry.keys import init_keys
 from eth_pipeline.registry.trained import RECORD
+from eth_pipeline.registry.verification import fingerprint
 from eth_pipeline_tests.small_home import SmallHome, small_home
 from eth_pipeline_tests.waiting import wait_until
 
@@ -44,7 +48,6 @@ SMALLEST = {
     "ETH_PIPELINE_CROSS_SYMBOLS": '["BTCUSDT"]',
     "ETH_PIPELINE_TRAINING__HORIZONS_HOURS": "[5]",
     "ETH_PIPELINE_TRAINING__MIN_TRAIN_HOURS": str(24 * 40),
-    "ETH_PIPELINE_COMMAND": str(Path(sys.executable).parent / "eth-pipeline"),
 }
 """100 days of two symbols by the hour, one horizon; a vintage may learn from 40 days."""
 
@@ -69,8 +72,17 @@ STOPS = (
 
 @dataclass(frozen=True)
 class Planned:
-    """The home after the plan, how each start but the last ended, and the summary that the last one printed."""
+    """Both homes after the plan, how each start but the last ended, and the summary that the last one printed.
 
+    Attributes:
+        host: knows the exchange; the snapshot is its.
+        home: the node's.
+        exit_codes: of the starts that were stopped, by stage.
+        left: the record as each of them left it.
+        summary: of the plan.
+    """
+
+    host: SmallHome
     home: SmallHome
     exit_codes: dict[str, int]
     left: dict[str, PlanState]
@@ -84,8 +96,10 @@ class Planned:
 
 @pytest.fixture(scope="module")
 def planned(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Planned]:
-    """`all` at scale tiny, stopped in the middle of every stage, then let through."""
-    with small_home(tmp_path_factory.mktemp("h800"), smaller=SMALLEST) as home:
+    """`all` at scale tiny on a node, stopped in the middle of every stage, then let through; the way there and back."""
+    base = tmp_path_factory.mktemp("h800")
+    with small_home(base / "host", smaller=SMALLEST) as host:
+        home = node_of(host, base / "node", carried=base / "snapshot.zip")
         codes, left = {}, {}
         for stop in STOPS:
             codes[stop.stage] = stopped(home, stop)
@@ -93,7 +107,38 @@ def planned(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Planned]:
         last = started(home, "--json")
         output, said = last.communicate(timeout=PATIENCE_SECONDS)
         assert last.returncode == 0, said
-        yield Planned(home, codes, left, json.loads(output))
+        bundle(home, "collect", str(base / "candidates.zip"))
+        bundle(host, "import", "--candidates", str(base / "candidates.zip"))
+        yield Planned(host, home, codes, left, json.loads(output))
+
+
+def node_of(host: SmallHome, folder: Path, *, carried: Path) -> SmallHome:
+    """A home that has the host's snapshot and its key, and no exchange that answers."""
+    keys = {
+        home: init_keys(private_key=home / "keys" / "bundle.key", public_key=home / "keys" / "bundle.pub").public_key
+        for home in (host.folder, folder)
+    }
+    host.environment["ETH_PIPELINE_PEER_PUBLIC_KEYS"] = json.dumps([str(keys[folder])])
+    nobody = {f"ETH_PIPELINE_EXCHANGE__{door}_URL": "http://127.0.0.1:9" for door in ("FUTURES", "SPOT", "ARCHIVE")}
+    environment = {
+        "ETH_PIPELINE_HOME": str(folder),
+        "ETH_PIPELINE_PEER_PUBLIC_KEYS": json.dumps([str(keys[host.folder])]),
+        "ETH_PIPELINE_EXCHANGE__ATTEMPTS": "1",
+        "ETH_PIPELINE_COMMAND": str(Path(sys.executable).parent / "eth-pipeline"),
+        **nobody,
+    }
+    node = SmallHome(folder, host.sandbox, environment)
+    bundle(host, "export", "--snapshot", str(carried))
+    bundle(node, "import", "--snapshot", str(carried))
+    environment["ETH_PIPELINE_CONFIG"] = str(folder / "snapshot" / "settings.toml")
+    return node
+
+
+def bundle(home: SmallHome, *arguments: str) -> Result:
+    """A step over the gap."""
+    done = in_process(home, get_command(app), "bundle", *arguments)
+    assert done.exit_code == 0, done.output
+    return done
 
 
 def started(home: SmallHome, *arguments: str) -> subprocess.Popen[str]:
@@ -247,6 +292,20 @@ def test_a_finished_plan_says_that_nothing_would_run(planned: Planned) -> None:
     assert {check["name"] for check in would["checks"]} == {"memory", "shared memory", "disk", "clock", "data"}
 
 
+def test_the_host_admits_what_the_plan_made_of_its_snapshot(planned: Planned) -> None:
+    """The way over the gap as a user walks it, with the plan in the middle."""
+    with planned.home.entered() as instance:
+        made = fingerprint(newest_candidate(instance))
+    with planned.host.entered() as instance:
+        admitted = newest_candidate(instance)
+    assert fingerprint(admitted) == made == planned.summary["comparison"]["fingerprint"]
+    assert admitted.parent == planned.host.folder / "candidates"
+    (line,) = Crossings(planned.host.folder).imported()
+    stages = planned.stages
+    assert line.node_runs["candidate_bundle"] == stages["stacking"]["run_ids"][-1]
+    assert line.node_runs["lightgbm_model"] in stages["base"]["run_ids"]
+
+
 @pytest.mark.parametrize(
     ("arguments", "code", "said"),
     [
@@ -268,7 +327,7 @@ def test_the_lines_of_the_guide_backfill_a_home_as_they_stand(planned: Planned) 
     text = (REPOSITORY / "docs" / "h800.md").read_text()
     found = re.search(r"^## Backfills\n.*?^```bash\n(.*?)^```", text, flags=re.DOTALL | re.MULTILINE)
     assert found is not None
-    lines, home = found[1].strip().splitlines(), planned.home
+    lines, home = found[1].strip().splitlines(), planned.host
     for what in ("market_history", "features", "vintages train", "rebuilt_history", "signal_history"):
         assert what in " ".join(lines)
     programs = {"dagster": dagster_cli, "eth-pipeline": get_command(app)}

@@ -12,7 +12,6 @@ from rich.table import Table
 
 from eth_pipeline.cli.console import err
 from eth_pipeline.contracts.clock import SystemClock
-from eth_pipeline.errors import EthPipelineError
 from eth_pipeline.operations.host_health import Check
 from eth_pipeline.operations.plan.spec import Gpu, PlanSpec
 from eth_pipeline.settings import NetworkDevice, Settings
@@ -37,15 +36,16 @@ _GPU_BY_DEVICE: dict[NetworkDevice, Gpu] = {"cpu": "none", "cuda": "required"}
 
 
 def exchange_time(settings: Settings) -> tuple[datetime, timedelta | None]:
-    """Exchange time, and how far it is ahead of this host; None where the exchange does not answer."""
+    """Exchange time as runs have it, and how far it is ahead of this host; None where the exchange does not answer.
+
+    Behind an air gap that is the time of the snapshot's export and what passed since its import, whatever the clock.
+    """
+    from eth_pipeline.defs.resources import exchange_moment, exchange_state
     from eth_pipeline.exchange.transport import Transport
 
-    with Transport(settings.exchange, state_path=settings.home / "exchange_state.sqlite") as transport:
-        try:
-            now = transport.server_time()
-        except EthPipelineError:
-            return SystemClock().now(), None
-    return now, now - SystemClock().now()
+    with Transport(settings.exchange, state_path=exchange_state(settings)) as transport:
+        moment = exchange_moment(transport)
+    return moment.now, moment.now - SystemClock().now() if moment.reachable else None
 
 
 def refused(checks: tuple[Check, ...]) -> bool:

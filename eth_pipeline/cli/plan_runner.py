@@ -36,6 +36,7 @@ from eth_pipeline.operations.plan.state import (
     StageRecord,
     last_record,
     only_plan,
+    plans_folder,
     save_state,
     stored_states,
 )
@@ -143,7 +144,7 @@ class _Runner:
         return ended(state, outcome, spec=self.spec, instance=self.instance, home=home, clock=clock)
 
     def folder(self, state: PlanState) -> Path:
-        return save_state(self.settings.home, state)
+        return plans_folder(self.settings.home) / state.plan_id
 
 
 @dataclass

@@ -83,7 +83,7 @@ def forecaster_of(tried: Try, *, cross_prefixes: tuple[str, ...], networks: Netw
 
     usual = forecaster_named(tried.algorithm, cross_prefixes=cross_prefixes, networks=networks)
     assert isinstance(usual, Lstm | Tft)  # the two that are left
-    rates = {name: values[name] for name in _OF_SCHEDULE}
-    schedule = replace(usual.parameters.schedule, **rates)  # type: ignore[arg-type]  # by name
+    steps = {name: values[name] for name in _OF_SCHEDULE}
+    schedule = replace(usual.parameters.schedule, **steps)  # type: ignore[arg-type]  # by name
     shape = {name: value for name, value in values.items() if name not in _OF_SCHEDULE}
     return replace(usual, parameters=replace(usual.parameters, schedule=schedule, **shape))  # type: ignore[arg-type]  # by name

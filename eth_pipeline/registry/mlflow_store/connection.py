@@ -64,16 +64,16 @@ class Connection:
             ) from error
 
     def _connect(self) -> Any:
+        """The client. Making it makes the tables of a new SQLite file, which two processes must not do at once."""
         from mlflow import MlflowClient
 
         quiet_after_import()
-        client = MlflowClient(tracking_uri=self.tracking_uri, registry_uri=self.tracking_uri)
-        if self.tracking_uri.startswith("sqlite:///"):
-            folder = Path(self.tracking_uri.removeprefix("sqlite:///")).parent
-            folder.mkdir(parents=True, exist_ok=True)
-            with exclusive(folder / ".tables.lock"):  # two steps of a plan that made the tables at once both failed
-                client.search_experiments(max_results=1)
-        return client
+        if not self.tracking_uri.startswith("sqlite:///"):
+            return MlflowClient(tracking_uri=self.tracking_uri, registry_uri=self.tracking_uri)
+        with exclusive(Path(self.tracking_uri.removeprefix("sqlite:///")).parent / ".tables.lock"):
+            client = MlflowClient(tracking_uri=self.tracking_uri, registry_uri=self.tracking_uri)
+            client.search_registered_models(max_results=1)  # the model registry is another store on the same file
+            return client
 
     def _experiment(self, client: Any) -> str:
         found = client.get_experiment_by_name(self.model_name)
