@@ -241,3 +241,16 @@ def test_hours_that_nobody_decided_are_recorded_as_missed_before_the_newest(home
         assert ReasonCode.HOUR_MISSED not in codes(record_of(home, newest - hours * HOUR))
     decided = [record.decision_time for record in home.signals()]
     assert decided == [decided[0] + n * HOUR for n in range(len(decided))], "every hour has exactly one record"
+
+
+def test_the_record_of_a_dead_run_comes_after_those_of_the_hours_before_it(home: SmallHome) -> None:
+    """Found by the soak: two runs in a row were killed, only the second was noticed, and its hour had a record while
+    the one before it had none.
+    """
+    with home.entered() as instance:
+        home.run_job("hourly", instance=instance)
+        home.sandbox.clock.advance(2 * HOUR)
+        assert Pipeline().moment().reachable
+        emit_failed_hour(Pipeline(), run_id="dead-run", started_at=SystemClock().now(), error="it was killed")
+    assert ReasonCode.HOUR_MISSED in codes(record_of(home, hour_of(home) - HOUR))
+    assert ReasonCode.RUN_FAILED in codes(record_of(home, hour_of(home)))

@@ -46,10 +46,9 @@ def emit_newest_hour(context: dg.AssetExecutionContext, pipeline: Pipeline) -> l
     Not only the hours since the newest record: a dead run's record may lie after hours that nobody decided.
     """
     settings, lake, moment = pipeline.settings(), pipeline.lake(), pipeline.moment()
-    oldest = signal_log(lake, settings).oldest(symbol=settings.symbol, phase=settings.phase)
-    first = moment.decision_time if oldest is None else max(oldest, moment.decision_time - _LONGEST_FILL)
+    first = _first_to_fill(lake, settings, end=moment.decision_time)
     _finish_writing(lake, settings, until=moment.decision_time)
-    missed = _record_missed(context, pipeline, moment, first=first, end=moment.decision_time)
+    missed = _record_missed(pipeline, moment, first=first, end=moment.decision_time, run_id=context.run.run_id)
     return [*missed, _decide(context, pipeline, moment)]
 
 
@@ -61,7 +60,7 @@ def emit_days(
     Returns the records of the range that exist afterwards, oldest first.
     """
     settings, lake, moment = pipeline.settings(), pipeline.lake(), pipeline.moment()
-    _record_missed(context, pipeline, moment, first=first, end=min(end, moment.decision_time))
+    _record_missed(pipeline, moment, first=first, end=min(end, moment.decision_time), run_id=context.run.run_id)
     if first <= moment.decision_time < end:
         _decide(context, pipeline, moment)
     return list(signal_log(lake, settings).between(first, end, symbol=settings.symbol, phase=settings.phase))
@@ -69,6 +68,8 @@ def emit_days(
 
 def emit_failed_hour(pipeline: Pipeline, *, run_id: str, started_at: datetime, error: str) -> SignalRecord | None:
     """Write a blocked record (`run_failed`) for the hour of a dead run if it has none; None when it has one.
+
+    Hours before it that nobody decided are recorded first, as a run that reached its end would have done.
 
     Args:
         started_at: local time at which the run started; a run that died at 12:59 and is noticed at 13:00 is 12:00's.
@@ -78,6 +79,7 @@ def emit_failed_hour(pipeline: Pipeline, *, run_id: str, started_at: datetime, e
     hour = floor_hour(started_at + (moment.now - SystemClock().now()))
     if log.get(hour, symbol=settings.symbol, phase=settings.phase) is not None:
         return None
+    _record_missed(pipeline, moment, first=_first_to_fill(lake, settings, end=hour), end=hour, run_id=run_id)
     record = failed_record(
         settings=settings,
         decision_time=hour,
@@ -179,8 +181,14 @@ def _finish_writing(lake: Lake, settings: Settings, *, until: datetime) -> None:
     announce(lake, lived, folder=settings.home / "logs")
 
 
+def _first_to_fill(lake: Lake, settings: Settings, *, end: datetime) -> datetime:
+    """The first hour before `end` that must have a record: since the oldest one, within a month."""
+    oldest = signal_log(lake, settings).oldest(symbol=settings.symbol, phase=settings.phase)
+    return end if oldest is None else max(oldest, end - _LONGEST_FILL)
+
+
 def _record_missed(
-    context: dg.AssetExecutionContext, pipeline: Pipeline, moment: Moment, *, first: datetime, end: datetime
+    pipeline: Pipeline, moment: Moment, *, first: datetime, end: datetime, run_id: str
 ) -> list[SignalRecord]:
     """Write `hour_missed` for every hour of [first, end) without a record."""
     settings, lake = pipeline.settings(), pipeline.lake()
@@ -188,7 +196,7 @@ def _record_missed(
         return []
     log = signal_log(lake, settings)
     hours = log.hours_without_record(first, end - HOUR, symbol=settings.symbol, phase=settings.phase)
-    origin = _origin(lake, settings, run_id=context.run.run_id)
+    origin = _origin(lake, settings, run_id=run_id)
     records = [missed_record(settings=settings, decision_time=hour, emitted_at=moment.now, **origin) for hour in hours]
     return _write(lake, settings, records)
 
