@@ -26,6 +26,7 @@ import yaml
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
+from benchmarks.figure import at_most, print_figure
 from eth_pipeline.contracts.clock import iso
 from eth_pipeline.contracts.tables import STREAMS
 from eth_pipeline.lake import Lake
@@ -102,6 +103,7 @@ def main(arguments: list[str]) -> None:
         peak = record["peak_memory_megabytes"] * 1e6 / MEBIBYTE
         bound = bounds[stage]["memory_gigabytes"] * GIGABYTE / MEBIBYTE
         print(f"| {stage} | {record['seconds']:.0f} | {peak:,.0f} | {bound:,.0f} | {peak / bound:.0%} |")
+        print_figure(f"plan, stage {stage}: memory", peak, "MiB", at_most(bound, "plan.yaml"), peak_mib=peak)
 
 
 if __name__ == "__main__":
