@@ -253,6 +253,24 @@ def test_quarter_hour_bars_give_the_features_of_their_hourly_bars() -> None:
     assert_frame_equal(left, right, check_exact=True)
 
 
+def test_the_order_of_a_tables_symbols_changes_nothing() -> None:
+    """A table sorted by symbol is cut, one sorted by time is searched."""
+    market = random_market(hours=40)
+    by_time = FeatureSources(**{f.name: getattr(market, f.name).sort("available_at", "symbol") for f in fields(market)})
+    assert_frame_equal(build(by_time), build(market), check_exact=True)
+
+
+@pytest.mark.parametrize("unknown", [None, float("nan")])
+def test_a_settlement_without_a_rate_is_no_settlement(unknown: float | None) -> None:
+    market = random_market(hours=60)
+    is_it = (pl.col("symbol") == MAIN) & (pl.col("funding_time") == hour(48))
+    rates = market.funding_rates
+    holed = rates.with_columns(pl.when(~is_it).then("funding_rate").otherwise(unknown).alias("funding_rate"))
+    rows = build(replace(market, funding_rates=holed))
+    assert_frame_equal(rows, build(replace(market, funding_rates=rates.filter(~is_it))), check_exact=True)
+    assert not rows.equals(build(market))
+
+
 def test_start_is_exclusive_and_end_inclusive() -> None:
     rows = build(random_market(hours=60), start=hour(10), end=hour(13))
     assert rows["decision_time"].to_list() == [hour(11), hour(12), hour(13)]

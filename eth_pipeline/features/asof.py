@@ -52,7 +52,7 @@ def _picked(news: pl.DataFrame, rows: NDArray[np.intp], fresh: NDArray[np.bool_]
     if not fresh.all():
         picked = pl.Series(np.where(fresh, rows, news.height))
         return news.select(pl.all().gather(picked, null_on_oob=True))
-    if len(rows) and rows[-1] - rows[0] + 1 == len(rows) and (np.diff(rows) == 1).all():
+    if len(rows) and (np.diff(rows) == 1).all():
         return news.slice(rows[0], len(rows))
     return news[rows]
 
