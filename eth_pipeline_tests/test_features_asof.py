@@ -42,6 +42,11 @@ def test_a_row_older_than_the_maximum_age_is_missing() -> None:
     assert joined([4, 5, 6], [(1, 1, 10.0)], max_age_hours=4) == [10.0, 10.0, None]
 
 
+def test_as_many_instants_as_rows_need_not_mean_one_row_each() -> None:
+    """Rows that follow one another are cut out whole; here one counts twice and one is passed over."""
+    assert joined([1, 2, 4], [(1, 1, 10.0), (3, 3, 30.0), (4, 4, 40.0)], max_age_hours=9) == [10.0, 10.0, 40.0]
+
+
 def test_age_is_measured_on_data_time_not_on_publication() -> None:
     """Indicators that were 24 hours old looked fresh because they had just been downloaded."""
     assert joined([24], [(0, 24, 10.0)], max_age_hours=9) == [None]

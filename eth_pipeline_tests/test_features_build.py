@@ -26,6 +26,7 @@ from eth_pipeline_tests.random_market import BEGIN, CROSS, MAIN, random_market
 HOUR = timedelta(hours=1)
 HOURS = 1150
 NAMES = feature_names(symbol=MAIN, cross_symbols=CROSS)
+VOLUMES = pl.col("volume", "quote_volume", "taker_buy_volume", "taker_buy_quote_volume")
 NO_TRADES = pl.lit(None, dtype=pl.Int64)
 NO_VOLUME = pl.lit(None, dtype=pl.Float64)
 
@@ -122,6 +123,22 @@ def test_the_last_row_alone_equals_the_last_row_of_the_batch(at: int) -> None:
     batch = ragged_features().filter(pl.col("decision_time") == hour(at))
     assert alone.height == batch.height
     assert worst(alone, batch, relative=1e-5, absolute=1e-7) == []
+
+
+def test_a_long_history_and_a_short_one_give_the_same_rows() -> None:
+    """Years are computed in threads and cleaned block by block, a few hours on one thread at once."""
+    market = random_market(hours=4_300)
+    halted = (pl.col("open_time").dt.hour() == 7) & (pl.col("symbol") == MAIN)
+    market = replace(market, klines=market.klines.with_columns(pl.when(~halted).then(VOLUMES).otherwise(0.0)))
+    long, short = build(market), build(market, start=hour(4_060))
+    assert long.height == 4_300
+    assert short.height == 240
+    assert worst(long.tail(240), short, relative=1e-5, absolute=1e-7) == []
+    assert long.tail(240)["coverage"].equals(short["coverage"])
+    assert long["coverage"].to_list() == pytest.approx(
+        long.select(pl.mean_horizontal(pl.col(NAMES).is_not_null())).to_series().to_list()
+    )
+    assert not long.select(pl.any_horizontal(pl.col(NAMES).is_infinite() | pl.col(NAMES).is_nan())).to_series().any()
 
 
 def test_no_row_depends_on_where_the_history_begins() -> None:
@@ -234,6 +251,24 @@ def test_quarter_hour_bars_give_the_features_of_their_hourly_bars() -> None:
     larger = replace(market, **{n: hourly(getattr(market, n)) for n in bars})
     left, right = build(market, base_interval="15m", start=hour(810)), build(larger, start=hour(810))
     assert_frame_equal(left, right, check_exact=True)
+
+
+def test_the_order_of_a_tables_symbols_changes_nothing() -> None:
+    """A table sorted by symbol is cut, one sorted by time is searched."""
+    market = random_market(hours=40)
+    by_time = FeatureSources(**{f.name: getattr(market, f.name).sort("available_at", "symbol") for f in fields(market)})
+    assert_frame_equal(build(by_time), build(market), check_exact=True)
+
+
+@pytest.mark.parametrize("unknown", [None, float("nan")])
+def test_a_settlement_without_a_rate_is_no_settlement(unknown: float | None) -> None:
+    market = random_market(hours=60)
+    is_it = (pl.col("symbol") == MAIN) & (pl.col("funding_time") == hour(48))
+    rates = market.funding_rates
+    holed = rates.with_columns(pl.when(~is_it).then("funding_rate").otherwise(unknown).alias("funding_rate"))
+    rows = build(replace(market, funding_rates=holed))
+    assert_frame_equal(rows, build(replace(market, funding_rates=rates.filter(~is_it))), check_exact=True)
+    assert not rows.equals(build(market))
 
 
 def test_start_is_exclusive_and_end_inclusive() -> None:

@@ -9,6 +9,7 @@ from datetime import timedelta
 
 import numpy as np
 import polars as pl
+from numpy.typing import NDArray
 
 
 def asof_join(
@@ -42,9 +43,18 @@ def asof_join(
     rows = np.searchsorted(news["available_at"].to_numpy(), instants, side="right") - 1
     fresh = rows >= 0
     fresh[fresh] = instants[fresh] - news[data_time].to_numpy()[rows[fresh]] <= np.timedelta64(max_age)
-    picked = pl.Series(np.where(fresh, rows, news.height))
-    values = news.select(pl.col(list(columns)).gather(picked, null_on_oob=True))
-    return left.hstack([_without_nan(values[old]).alias(new) for old, new in columns.items()])
+    picked = _picked(news[list(columns)], rows, fresh)
+    return left.hstack([_without_nan(values).alias(columns[values.name]) for values in picked.get_columns()])
+
+
+def _picked(news: pl.DataFrame, rows: NDArray[np.intp], fresh: NDArray[np.bool_]) -> pl.DataFrame:
+    """`rows` of `news`, nulls where not `fresh`; bars without a hole follow one another and are not copied."""
+    if not fresh.all():
+        picked = pl.Series(np.where(fresh, rows, news.height))
+        return news.select(pl.all().gather(picked, null_on_oob=True))
+    if len(rows) and (np.diff(rows) == 1).all():
+        return news.slice(rows[0], len(rows))
+    return news[rows]
 
 
 def _without_nan(values: pl.Series) -> pl.Series:

@@ -10,6 +10,7 @@ missing for every row: the row that needed it could not have had it, and no two 
 
 from datetime import timedelta
 
+import numpy as np
 import polars as pl
 
 from eth_pipeline.features.asof import asof_join, in_order_known
@@ -38,8 +39,11 @@ def prefix(symbol: str) -> str:
 
 
 def of_symbol(frame: pl.DataFrame, symbol: str) -> pl.DataFrame:
-    """Rows of one symbol."""
-    return frame.filter(pl.col("symbol") == symbol)
+    """Rows of one symbol; where they stand together, as in a table of its own or a sorted one, they are not copied."""
+    rows = np.flatnonzero((frame["symbol"] == symbol).to_numpy())
+    if len(rows) and rows[-1] - rows[0] + 1 == len(rows):
+        return frame.slice(rows[0], len(rows))
+    return frame[rows]
 
 
 def hourly_bars(frame: pl.DataFrame, symbol: str, *, base_interval: str) -> pl.DataFrame:
@@ -56,8 +60,8 @@ def hourly_panel(
         decision_time; the main symbol's perpetual bar under its plain names; `spot_*`, `mark_close`, `premium_*`,
         `funding_rate` (per 8 hours), `funding_interval_hours`, `hours_since_funding`, `funding_settled` (in this
         hour), `funding_covered_hours`, `open_interest`, the four ratios of `positioning`; and per cross symbol
-        bars, spot bars and funding with its prefix (`btc_close`, `btc_spot_close`, `btc_funding_rate`). Missing
-        is null.
+        bars, spot bars and the funding rate with its prefix (`btc_close`, `btc_spot_close`, `btc_funding_rate`).
+        Missing is null.
     """
 
     def bars(table: pl.DataFrame, of: str) -> pl.DataFrame:
@@ -68,7 +72,8 @@ def hourly_panel(
     panel = _join_bars(panel, bars(sources.spot_klines, symbol), "spot_", _SPOT_BAR)
     panel = _join_bars(panel, bars(sources.mark_klines, symbol), "mark_", ("close",))
     panel = _join_bars(panel, bars(sources.premium_klines, symbol), "premium_", _PREMIUM_BAR)
-    panel = _join_funding(panel, of_symbol(sources.funding_rates, symbol), "")
+    events = _settlements(of_symbol(sources.funding_rates, symbol))
+    panel = _join_schedule(_join_rate(panel, events, ""), events)
     panel = _join_snapshots(
         panel, of_symbol(sources.open_interest, symbol), ("open_interest",), max_age=MAX_OPEN_INTEREST_AGE
     )
@@ -77,7 +82,7 @@ def hourly_panel(
         p = prefix(cross)
         panel = _join_bars(panel, bars(sources.klines, cross), p, _CROSS_BAR)
         panel = _join_bars(panel, bars(sources.spot_klines, cross), f"{p}spot_", _CROSS_SPOT_BAR)
-        panel = _join_funding(panel, of_symbol(sources.funding_rates, cross), p)
+        panel = _join_rate(panel, _settlements(of_symbol(sources.funding_rates, cross)), p)
     return panel
 
 
@@ -101,18 +106,19 @@ def _join_snapshots(
     return asof_join(panel, snapshots, data_time="period_end", max_age=max_age, columns=named)
 
 
-def _join_funding(panel: pl.DataFrame, settlements: pl.DataFrame, p: str) -> pl.DataFrame:
-    events = _settlements(settlements)
+def _join_rate(panel: pl.DataFrame, events: pl.DataFrame, p: str) -> pl.DataFrame:
+    named = {"rate_8h": f"{p}funding_rate"}
+    return asof_join(panel, events, data_time="funding_time", max_age=MAX_FUNDING_AGE, columns=named)
+
+
+def _join_schedule(panel: pl.DataFrame, events: pl.DataFrame) -> pl.DataFrame:
+    """When the main symbol settles and what it settled; no feature asks this of a cross symbol."""
     panel = asof_join(
         panel,
         events,
         data_time="funding_time",
         max_age=MAX_FUNDING_AGE,
-        columns={
-            "rate_8h": f"{p}funding_rate",
-            "covered_hours": f"{p}funding_interval_hours",
-            "funding_time": f"{p}funding_time",
-        },
+        columns={"covered_hours": "funding_interval_hours", "funding_time": "funding_time"},
     )
     by_hour = events.filter(pl.col("known_hour") - pl.col("funding_time") <= HOUR)
     by_hour = by_hour.group_by("known_hour", maintain_order=True).agg(
@@ -123,10 +129,10 @@ def _join_funding(panel: pl.DataFrame, settlements: pl.DataFrame, p: str) -> pl.
         by_hour.with_columns(pl.col("known_hour").alias("available_at")),
         data_time="known_hour",
         max_age=_NOW,
-        columns={"funding_rate": f"{p}funding_settled", "covered_hours": f"{p}funding_covered_hours"},
+        columns={"funding_rate": "funding_settled", "covered_hours": "funding_covered_hours"},
     )
-    since = (pl.col("decision_time") - pl.col(f"{p}funding_time")).dt.total_minutes() / 60
-    return panel.with_columns(since.alias(f"{p}hours_since_funding")).drop(f"{p}funding_time")
+    since = (pl.col("decision_time") - pl.col("funding_time")).dt.total_minutes() / 60
+    return panel.with_columns(since.alias("hours_since_funding")).drop("funding_time")
 
 
 def _settlements(settlements: pl.DataFrame) -> pl.DataFrame:
@@ -139,8 +145,10 @@ def _settlements(settlements: pl.DataFrame) -> pl.DataFrame:
     spacing = (pl.col("funding_time").diff().dt.total_minutes() / 60).round()
     hours = pl.when(spacing.is_between(1, LONGEST_FUNDING_INTERVAL_HOURS)).then(spacing)
     covered = hours.fill_null(float(LONGEST_FUNDING_INTERVAL_HOURS))
-    rows = settlements.select("available_at", "funding_time", pl.col("funding_rate").fill_nan(None)).drop_nulls()
-    return in_order_known(rows, "funding_time").with_columns(
+    rows = settlements[["available_at", "funding_time", "funding_rate"]]
+    if settlements["funding_rate"].is_finite().sum() != settlements.height:
+        rows = rows.filter(pl.col("funding_rate").is_not_nan())
+    return in_order_known(rows, "funding_time").with_columns_seq(
         covered.alias("covered_hours"),
         (pl.col("funding_rate") * 8 / covered).alias("rate_8h"),
         pl.col("available_at").dt.offset_by("-1us").dt.truncate("1h").dt.offset_by("1h").alias("known_hour"),

@@ -54,14 +54,14 @@ def join_timeframes(panel: pl.DataFrame, hourly_bars: pl.DataFrame) -> pl.DataFr
 def _computed(bars: pl.DataFrame) -> pl.DataFrame:
     log_close = c("close").log()
     before = c("close").shift(1)
-    bars = bars.with_columns(
+    bars = bars.with_columns_seq(
         log_close.alias("log_close"),
         log_close.diff().alias("r"),
         ((pl.max_horizontal("high", before) - pl.min_horizontal("low", before)) / c("close")).alias("true_range"),
         rolling.mean(c("close"), 20).alias("ma"),
     )
-    rows = bars.select("decision_time", "close", *[f.expr.alias(f.name) for f in _definitions()])
-    return rows.filter(c("close").is_not_null())
+    rows = bars.select_seq("decision_time", "close", *[f.expr.alias(f.name) for f in _definitions()])
+    return rows.filter(c("close").is_not_null()) if rows["close"].null_count() else rows
 
 
 @cache
