@@ -6,7 +6,7 @@ STAMP := .venv/.installed
 TORCH := $(shell sed -n 's/^\(torch==[0-9.]*\).*/\1/p' requirements.torch.lock)
 HOME_DIR ?= .eth_pipeline/demo
 
-.PHONY: setup demo up test lint check bench generated lock sbom audit clean
+.PHONY: setup demo up test lint check bench mutations docs release-check generated lock sbom audit clean
 
 setup: $(STAMP)
 
@@ -44,12 +44,26 @@ lint: setup
 check: test lint
 
 bench: setup
-	for script in benchmarks/*.py; do echo "== $$script"; $(BIN)/python $$script || exit 1; done
+	$(BIN)/python benchmarks/table.py --write
+
+# Deliberate bugs, one at a time in a copy: the suite has to notice each of them.
+mutations: setup
+	$(BIN)/python -m eth_pipeline_tests.mutations.run
+
+# The documents as a site below build/docs; a warning is an error.
+docs: setup
+	$(BIN)/sphinx-build -W --keep-going -n -c docs . build/docs
+
+# A release as its users get it: both distributions, installed into empty environments, the demo from the wheel.
+release-check: setup
+	deploy/release_check.sh
 
 # Documents and schemas that are written by code; tests hold them equal to it.
 generated: setup
 	$(BIN)/python -m eth_pipeline.contracts.documentation > docs/tables.md
 	$(BIN)/python -m eth_pipeline.signals.reason_docs > docs/reason_codes.md
+	$(BIN)/python -m eth_pipeline.settings.documentation > docs/settings.md
+	$(BIN)/python -m eth_pipeline.registry.policy_docs > docs/promotion-policy.md
 	$(BIN)/python -m eth_pipeline.registry.schemas
 	$(BIN)/python -m eth_pipeline.operations.signal_line
 

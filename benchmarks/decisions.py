@@ -7,7 +7,6 @@ forecasts: the base strategy alone. The sign AUC asks whether the signed strengt
 (mark price, entered at the next bar's open); 0.5 is no skill.
 """
 
-import resource
 import sys
 import time
 from pathlib import Path
@@ -17,8 +16,9 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 import numpy as np
 import polars as pl
 
+from benchmarks.figure import print_figure
 from benchmarks.real_history import SYMBOL, recorded_sources
-from eth_pipeline.contracts.tables import INSTANT
+from eth_pipeline.contracts.table import INSTANT
 from eth_pipeline.labels.direction import build_labels
 from eth_pipeline.models.metrics import auc
 from eth_pipeline.settings import Settings, TrainingSettings
@@ -40,7 +40,9 @@ def main(folder: Path) -> None:
     consensus = consensus_history(
         klines, symbol=SYMBOL, base_interval="1h", decision_times=hours, settings=settings.signals
     )
-    print(f"consensus: {(time.perf_counter() - started) / years:.2f} s per year, {len(hours):,} hours, 1h and longer")
+    seconds = time.perf_counter() - started
+    print(f"{len(hours):,} hours, bars of 1 h and longer")
+    print_figure("consensus of a year of hours", seconds / years, "s")
 
     started = time.perf_counter()
     inputs = HistoricalInputs(consensus, {}, dict.fromkeys(hours, 1.0), {})
@@ -56,8 +58,7 @@ def main(folder: Path) -> None:
             table_versions={},
         )
     )
-    print(f"decisions: {(time.perf_counter() - started) / years:.2f} s per year")
-    print(f"peak: {resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024:.0f} MiB")
+    print_figure("decisions of a year of hours", (time.perf_counter() - started) / years, "s")
 
     strength = np.array([signed_strength(snapshot) for snapshot in consensus.values()])
     print("share of hours with strength above 40, by the mean that counts as full:")

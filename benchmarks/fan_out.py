@@ -23,6 +23,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 import numpy as np
 import psutil
 
+from benchmarks.figure import compared, print_figure
 from eth_pipeline.cli.fan_out import Workers, fan_out
 
 HORIZONS = (5, 12, 24)
@@ -125,6 +126,10 @@ def main(arguments: list[str]) -> None:
     if not expected == found == after_kill:
         sys.exit("the models differ between runs")
     print("every run gave the same models, byte for byte")
+    peak = together.bytes / 2**20
+    print_figure("speed-up over one worker", single / many, "times", compared(workers, "workers"), peak_mib=peak)
+    print_figure("an empty task", each, "ms", peak_mib=peak)
+    print_figure("all tasks, one worker killed", robbed, "s", compared(many, "none killed"), peak_mib=peak)
 
 
 if __name__ == "__main__":

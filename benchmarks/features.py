@@ -8,7 +8,6 @@ makes at 150 features, milliseconds of one row (best and median of thirty), CPU 
 of it on a busy machine), and peak memory.
 """
 
-import resource
 import statistics
 import sys
 import time
@@ -17,6 +16,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
+from benchmarks.figure import at_least, at_most, print_figure
 from eth_pipeline.features.build import LOOKBACK, build_features, feature_names
 from eth_pipeline_tests.random_market import BEGIN, CROSS, MAIN, random_market
 
@@ -38,6 +38,8 @@ def main(hours: int) -> None:
         f"{rows.height / min(wall):,.0f} rows/s, {rows.height * width / min(wall) / 1e6:.1f} M values/s, "
         f"{rows.height * width / min(wall) / COMPARED_WIDTH:,.0f} rows/s per {COMPARED_WIDTH} features"
     )
+    per_compared = rows.height * width / min(wall) / COMPARED_WIDTH
+    print_figure(f"rows a second at {COMPARED_WIDTH} features", per_compared, "rows/s", at_least(150_000))
     newest = BEGIN + hours * HOUR
     tail = market.since(newest - LOOKBACK)
     wall, cpu = [], []
@@ -51,7 +53,7 @@ def main(hours: int) -> None:
         f"(CPU median {statistics.median(cpu[1:]):.0f} ms, best {min(cpu):.0f} ms) "
         f"from {LOOKBACK // HOUR} hours"
     )
-    print(f"peak memory: {resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20:.2f} GiB")
+    print_figure("last row, median", statistics.median(wall[1:]), "ms", at_most(50))
 
 
 if __name__ == "__main__":

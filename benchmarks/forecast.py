@@ -8,7 +8,6 @@ verifying the bundle as every load does; and peak memory.
 """
 
 import os
-import resource
 import sys
 import time
 from datetime import timedelta
@@ -19,10 +18,12 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 import numpy as np
 import polars as pl
 
+from benchmarks.figure import at_most, print_figure
 from eth_pipeline.features.build import features_contract
 from eth_pipeline.lake import Lake
 from eth_pipeline.settings import load_settings
-from eth_pipeline.signals.evidence import feature_rows, production_bundle
+from eth_pipeline.signals.bundle_in_use import production_bundle
+from eth_pipeline.signals.evidence import feature_rows
 from eth_pipeline.signals.forecast import BundleForecaster
 
 
@@ -51,9 +52,10 @@ def main(home: Path, calls: int) -> None:
         f"{len(contract.files)} model files, {len(contract.inputs)} inputs, "
         f"{len(contract.models)} forecasters, {len(contract.quantiles)} quantile models"
     )
-    print(f"forecast of one hour: p50 {p50:.2f} ms, p99 {p99:.2f} ms over {calls} calls, one thread")
-    print(f"once: verify {1e3 * verified:.0f} ms, open sessions {1e3 * opened:.0f} ms")
-    print(f"peak memory {resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024:.0f} MiB")
+    print_figure(f"forecast of one hour, p50 of {calls:,} calls", p50, "ms", at_most(3))
+    print_figure(f"forecast of one hour, p99 of {calls:,} calls", p99, "ms", at_most(8))
+    print_figure("verifying the bundle, once", 1e3 * verified, "ms")
+    print_figure("opening its sessions, once", 1e3 * opened, "ms")
 
 
 if __name__ == "__main__":

@@ -10,7 +10,6 @@ the real archive does not cost.
 import argparse
 import json
 import multiprocessing
-import resource
 import sys
 import tempfile
 import time
@@ -19,6 +18,9 @@ from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
 
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+
+from benchmarks.figure import at_most, compared, own_peak_mib, print_figure
 from eth_pipeline.contracts.clock import iso, parse_instant
 from eth_pipeline.contracts.tables import STREAMS
 from eth_pipeline.exchange.ingest import ingest_stream
@@ -66,10 +68,9 @@ def ingest(pipe: Connection, url: str, home: Path, symbols: tuple[str, ...], sta
             requests += sum(result.requests for result in results)
             rows += sum(result.inserted for result in results)
             missing += sum(result.missing_rows for result in results)
-    peak_mib = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
     total = round(sum(seconds.values()), 2)
-    pipe.send({"seconds": total, "peak_mib": round(peak_mib), "requests": requests, "rows": rows, "missing": missing,
-               "by_stream": seconds})  # fmt: skip
+    counted = {"requests": requests, "rows": rows, "missing": missing}
+    pipe.send({"seconds": total, "peak_mib": round(own_peak_mib()), **counted, "by_stream": seconds})
 
 
 def measured(*arguments: Any) -> dict[str, Any]:
@@ -80,6 +81,28 @@ def measured(*arguments: Any) -> dict[str, Any]:
     result: dict[str, Any] = ours.recv()
     process.join()
     return result
+
+
+def print_figures(
+    few: dict[str, Any],
+    first: dict[str, Any],
+    again: dict[str, Any],
+    hour: dict[str, Any],
+    *,
+    symbols: int,
+    years: float,
+) -> None:
+    """The four runs as figures; memory is that of each run's own process."""
+    history = f"{years:g} years, {symbols} symbols"
+    peak = first["peak_mib"]
+    print_figure(history, first["seconds"], "s", at_most(240), peak_mib=peak)
+    print_figure(f"memory of {history}", peak, "MiB", at_most(1_536), peak_mib=peak)
+    print_figure("one symbol", few["seconds"], "s", compared(first["seconds"], "all"), peak_mib=few["peak_mib"])
+    if symbols > 1:
+        added = (first["seconds"] - few["seconds"]) / ((symbols - 1) * years)
+        print_figure("each added symbol-year", added, "s", peak_mib=peak)
+    print_figure("second run", again["seconds"], "s", at_most(5), peak_mib=again["peak_mib"])
+    print_figure("an hour later", hour["seconds"], "s", peak_mib=hour["peak_mib"])
 
 
 def main() -> None:
@@ -101,13 +124,13 @@ def main() -> None:
         print("one symbol     ", json.dumps(few))
         first = measured(url, home / "all", symbols, start, now)
         print("all symbols    ", json.dumps(first))
-        print("second run     ", json.dumps(measured(url, home / "all", symbols, start, now)))
+        again = measured(url, home / "all", symbols, start, now)
+        print("second run     ", json.dumps(again))
         ours.send(1)
         later = parse_instant(ours.recv())
-        print("an hour later  ", json.dumps(measured(url, home / "all", symbols, start, later)))
-        if len(symbols) > 1:
-            added = (first["seconds"] - few["seconds"]) / ((len(symbols) - 1) * options.years)
-            print(f"seconds per added symbol-year: {added:.2f}")
+        hour = measured(url, home / "all", symbols, start, later)
+        print("an hour later  ", json.dumps(hour))
+        print_figures(few, first, again, hour, symbols=len(symbols), years=options.years)
     ours.send("stop")
     exchange.join()
 

@@ -23,6 +23,7 @@ import numpy as np
 import onnxruntime
 import torch
 
+from benchmarks.figure import at_most, print_figure
 from eth_pipeline.models.dataset import HorizonTarget, TrainingSet
 from eth_pipeline.models.networks.lstm import Lstm, LstmParameters
 from eth_pipeline.models.networks.schedule import TrainingSchedule
@@ -78,6 +79,9 @@ def measure(forecaster: Lstm | Tft, data: TrainingSet, *, epochs: int) -> None:
         f"  one hour, all horizons, ONNX Runtime: p50 {p50:.2f} ms, p99 {p99:.2f} ms, "
         f"{len(export.onnx) / 2**10:.0f} KiB"
     )
+    print_figure(f"{forecaster.algorithm} training", windows / seconds, "windows/s")
+    print_figure(f"{forecaster.algorithm} forecast of one hour, p50", p50, "ms", at_most(3))
+    print_figure(f"{forecaster.algorithm} forecast of one hour, p99", p99, "ms", at_most(8))
     if device.type == "cuda":
         print(f"  device peak {torch.cuda.max_memory_allocated() / 2**30:.2f} GiB")
         distance_to_limits(forecaster, data)

@@ -20,6 +20,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 import numpy as np
 from scipy.stats import ks_2samp
 
+from benchmarks.figure import compared, print_figure
 from benchmarks.real_history import FIRST_SCORED, shown, training_set
 from eth_pipeline.models.cloud import cloud_distances, distance_to_cloud, make_cloud
 from eth_pipeline.models.dataset import TrainingSet
@@ -64,6 +65,11 @@ def print_quantiles(data: TrainingSet, settings: TrainingSettings, parameters: Q
                 f"mean width {interval.mean_width_bps:.0f} bps"
             )
         print(f"  offsets bps {[round(offset * 1e4, 1) for offset in model.offsets]}")
+        widest = max(report.intervals, key=lambda interval: interval.nominal)
+        covered, nominal = widest.coverage.value, compared(widest.nominal, "its name")
+        print_figure(f"{widest.nominal:.0%} interval at {report.horizon_hours} h covers", covered, "", nominal)
+    refits = sum(report.folds for report in trained.report.horizons)
+    print_figure("a refit of all levels, report included", seconds / refits, "s")
 
 
 def print_regime(data: TrainingSet, settings: TrainingSettings, inputs: tuple[RegimeInput, ...]) -> None:

@@ -13,7 +13,6 @@ label interval plus a 24 h embargo. Every figure is out of fold, but the first l
 claimed.
 """
 
-import resource
 import sys
 import time
 from dataclasses import fields, replace
@@ -25,15 +24,9 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 import numpy as np
 import polars as pl
 
-from eth_pipeline.contracts.tables import (
-    FUNDING_RATES,
-    INSTANT,
-    KLINES,
-    MARK_KLINES,
-    OPEN_INTEREST,
-    SPOT_KLINES,
-    TableContract,
-)
+from benchmarks.figure import compared, print_figure
+from eth_pipeline.contracts.table import INSTANT, TableContract
+from eth_pipeline.contracts.tables import FUNDING_RATES, KLINES, MARK_KLINES, OPEN_INTEREST, SPOT_KLINES
 from eth_pipeline.features.build import available_feature_names, build_features, feature_specs
 from eth_pipeline.features.panel import prefix
 from eth_pipeline.features.sources import FeatureSources
@@ -187,7 +180,6 @@ def main(folder: Path, given: dict[str, str]) -> None:
         stacked(members, settings, rivals)
     else:
         walked(data, forecaster(name, given), settings, rivals, save=save)
-    print(f"\npeak memory {resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20:.1f} GiB")
 
 
 def forecaster(name: str, given: dict[str, str]) -> Forecaster:
@@ -217,6 +209,7 @@ def walked(
     importance = permutation_importance(data, walk.kept, horizon_hours=primary, families=families, settings=settings)
     if importance is not None:
         print(permuted(importance))
+    print_figure(f"{walk.folds} refits of {len(settings.horizons_hours)} horizons", seconds, "s")
 
 
 def stacked(members: str, settings: TrainingSettings, rivals: Rivals) -> None:
@@ -244,6 +237,9 @@ def table(oof: pl.DataFrame, h: int, settings: TrainingSettings, rivals: Rivals,
         f"  {verdict(report, round_trip_cost_bps=settings.round_trip_cost_bps)}",
         flush=True,
     )
+    if report.auc.value is not None and report.auc_volatility.value is not None:
+        rival = compared(report.auc_volatility.value, "volatility alone")
+        print_figure(f"AUC of sign at {h} h, {report.rows:,} hours", report.auc.value, "", rival)
 
 
 if __name__ == "__main__":

@@ -1,13 +1,13 @@
 """A year of signals and account rebuilt on recorded history, from monthly vintages.
 
-    python benchmarks/rebuild.py FOLDER [year=2024]
+    python benchmarks/rebuild.py FOLDER [year=2024] [vintages=12]
 
-FOLDER holds recordings as the replay reads them; they are written to a lake in a temporary folder. Twelve vintages are
-trained on everything before their month and forecast it; then signals and account of the year are rebuilt. Prints
+FOLDER holds recordings as the replay reads them; they are written to a lake in a temporary folder. Twelve vintages
+(or fewer, as many months apart as the year then holds) are trained on everything before their first month and forecast
+the months until the next; then signals and account of the year are rebuilt. Prints
 seconds of each part, peak memory, and what the account would have done, on paper money and recorded prices.
 """
 
-import resource
 import sys
 import tempfile
 import time
@@ -19,8 +19,9 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 import numpy as np
 import polars as pl
 
+from benchmarks.figure import at_most, print_figure
 from benchmarks.real_history import CROSS, SYMBOL, recorded_sources
-from eth_pipeline.contracts.artifact import HISTORICAL_FORECASTS
+from eth_pipeline.contracts.model_tables import HISTORICAL_FORECASTS
 from eth_pipeline.contracts.tables import FUNDING_RATES, KLINES, MARK_KLINES
 from eth_pipeline.features.build import available_feature_names, build_features, features_contract
 from eth_pipeline.features.sources import FeatureSources
@@ -35,12 +36,12 @@ from eth_pipeline.trading.performance import report
 from eth_pipeline.trading.rebuild import read_span, rebuild
 
 
-def main(folder: Path, year: int) -> None:
+def main(folder: Path, year: int, vintages: int) -> None:
     sources = recorded_sources(folder)
     with tempfile.TemporaryDirectory() as home:
         settings = Settings(home=Path(home), base_interval="1h")
         lake = Lake(settings.lake_location)
-        fill(lake, sources, year, settings)
+        fill(lake, sources, year, settings, vintages=vintages)
         started, busy = time.perf_counter(), time.process_time()
         span = read_span(
             lake,
@@ -59,7 +60,8 @@ def main(folder: Path, year: int) -> None:
             f"rebuild: {rebuilt.signals.height:,} hours in {seconds:.1f} s ({time.process_time() - busy:.1f} CPU s), "
             f"{read:.1f} s of it reading and consensus; {rebuilt.signals.height / seconds:,.0f} hours/s"
         )
-        print(f"peak memory {resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024:.0f} MiB")
+        year_seconds = seconds * 8_760 / rebuilt.signals.height
+        print_figure("a year of signals and account rebuilt", year_seconds, "s", at_most(60))
         print(f"forecast hours {len(span.inputs.forecasts):,}, of them sized by conviction {span.unsized:,}")
         print("states:", dict(rebuilt.signals["state"].value_counts().rows()))
         print("actions:", dict(rebuilt.signals["action"].value_counts().rows()))
@@ -67,7 +69,7 @@ def main(folder: Path, year: int) -> None:
             print(f"  {name}: {value}")
 
 
-def fill(lake: Lake, sources: FeatureSources, year: int, settings: Settings) -> None:
+def fill(lake: Lake, sources: FeatureSources, year: int, settings: Settings, *, vintages: int) -> None:
     started = time.perf_counter()
     for table, rows in (
         (KLINES, sources.klines),
@@ -88,9 +90,11 @@ def fill(lake: Lake, sources: FeatureSources, year: int, settings: Settings) -> 
     )
     print(f"lake, features, labels: {time.perf_counter() - started:.1f} s")
     started = time.perf_counter()
-    for month in range(1, 13):
+    months = 12 // vintages
+    for month in range(1, 13, months):
         cutoff = datetime(year, month, 1, tzinfo=UTC)
-        end = datetime(year + month // 12, month % 12 + 1, 1, tzinfo=UTC)
+        last_month = month + months - 1
+        end = datetime(year + last_month // 12, last_month % 12 + 1, 1, tzinfo=UTC)
         names = available_feature_names(
             features.filter(pl.col("decision_time") < cutoff),
             symbol=SYMBOL,
@@ -120,9 +124,9 @@ def fill(lake: Lake, sources: FeatureSources, year: int, settings: Settings) -> 
             provenance=pl.lit("replay"),
         )
         lake.upsert(HISTORICAL_FORECASTS, rows.select(list(HISTORICAL_FORECASTS.schema)))
-    print(f"twelve vintages: {time.perf_counter() - started:.1f} s")
+    print_figure("a vintage trained, its months forecast", (time.perf_counter() - started) / vintages, "s")
 
 
 if __name__ == "__main__":
     given = dict(argument.split("=", 1) for argument in sys.argv[2:])
-    main(Path(sys.argv[1]), int(given.get("year", "2024")))
+    main(Path(sys.argv[1]), int(given.get("year", "2024")), int(given.get("vintages", "12")))

@@ -20,6 +20,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 import numpy as np
 
+from benchmarks.figure import at_most, print_figure
 from eth_pipeline.models.boosting import Boosting, BoostingParameters
 from eth_pipeline.models.candidate import train_candidate
 from eth_pipeline.models.dataset import HorizonTarget, TrainingSet
@@ -27,6 +28,7 @@ from eth_pipeline.models.walk_forward import walk_forward, windows_by_index
 from eth_pipeline.settings import TrainingSettings
 
 SEED = 7
+REFITS_ASKED = 357
 
 
 def random_history(rows: int, *, features: int, horizons_hours: tuple[int, ...]) -> TrainingSet:
@@ -60,6 +62,9 @@ def measure(name: str, data: TrainingSet, settings: TrainingSettings, parameters
         f"{windows / seconds:.2f} refits/s, {fits / seconds:.1f} boosters/s "
         f"(two per horizon: with early stopping, then on all rows; mean {rounds:.0f} rounds), peak {peak_mib():.0f} MiB"
     )
+    asked = at_most(60) if windows == REFITS_ASKED else None
+    print_figure(f"{name}, {windows} refits x {len(data.horizons_hours)} horizons", seconds, "s", asked)
+    print_figure(f"{name}, CPU time of a refit", cpu_seconds / windows, "s")
 
 
 def peak_mib() -> float:
@@ -92,6 +97,8 @@ def full_training(parameters: BoostingParameters) -> None:
         f"full training: {report.folds} refits, {report.oof_rows} scored hours x {len(report.horizons)} horizons: "
         f"{seconds:.1f} s ({cpu_seconds:.1f} CPU seconds), peak {peak_mib():.0f} MiB"
     )
+    print_figure(f"full training, {report.folds} refits", seconds, "s")
+    print_figure("full training, memory", peak_mib(), "MiB", at_most(4_096))
 
 
 if __name__ == "__main__":
@@ -99,7 +106,7 @@ if __name__ == "__main__":
     chosen = [argument for argument in sys.argv[1:] if "=" not in argument] or ["refits", "history"]
     boosting = BoostingParameters(threads=int(given.get("threads", "2")), max_bins=int(given.get("max_bins", "63")))
     if "refits" in chosen:
-        rolling_refits(boosting, refits=int(given.get("refits", "357")))
+        rolling_refits(boosting, refits=int(given.get("refits", REFITS_ASKED)))
     if "history" in chosen:
         expanding_history(boosting)
     if "training" in chosen:

@@ -1,8 +1,10 @@
 """Binance ETH/USDT market data to hourly trading signals, as Dagster assets.
 
-The folders in flow order: `contracts` (what every row, artifact and signal is), `exchange` (the way in),
-`features` and `labels`, `models`, `registry` (the way to production), `signals`, `trading`, `operations`;
-`defs` is the thin Dagster layer over them and `sandbox` the embedded exchange that tests and demos talk to.
+The folders in flow order: `contracts` (what every row, artifact and signal is), `exchange` (the way in, to the
+`lake`), `features` and `labels`, `models`, `registry` (the way to production), `signals`, `trading`, `operations`;
+`board` and `serving` answer over HTTP. `defs` is the thin Dagster layer over them, `cli` the commands; `sandbox` is
+the embedded exchange that tests and demos talk to, `soak` the time-lapse that drives everything against it.
+docs/architecture.md has the layers.
 """
 
 import os

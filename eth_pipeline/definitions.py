@@ -17,7 +17,7 @@ from eth_pipeline.defs.assets.signals import consensus, forecast, gate_verdict, 
 from eth_pipeline.defs.assets.sizing import quantile_model, regime_model
 from eth_pipeline.defs.assets.trading import account_tear_sheet, hourly_signal, paper_account, signal_history
 from eth_pipeline.defs.assets.training_plan import bundle_check, training_report
-from eth_pipeline.defs.assets.vintages import historical_forecasts, model_vintage
+from eth_pipeline.defs.assets.vintages import historical_forecasts, model_vintage, other_vintage
 from eth_pipeline.defs.checks import stream_freshness
 from eth_pipeline.defs.failures import failed_hour_sensor
 from eth_pipeline.defs.jobs import (
@@ -50,6 +50,7 @@ defs = dg.Definitions(
         training_report,
         model_vintage,
         historical_forecasts,
+        other_vintage,
         promotion_decision,
         production_bundle,
         consensus,
@@ -78,7 +79,8 @@ def node() -> dg.Definitions:
     The host's daemon evaluates the schedules and sensors of every location: with them here, each hour would be decided
     twice. Promotion stays on the host that has the signing key.
     """
-    names = {*itertools.chain.from_iterable(PLAN_JOBS.values()), "model_vintage", "historical_forecasts"}
+    vintages = ("model_vintage", "historical_forecasts", "other_vintage")
+    names = {*itertools.chain.from_iterable(PLAN_JOBS.values()), *vintages}
     trainings = [
         asset
         for asset in defs.assets or ()

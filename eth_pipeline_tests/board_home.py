@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from eth_pipeline.board.server import BoardServer
+from eth_pipeline.contracts.alert import AlertKind
 from eth_pipeline.contracts.clock import FixedClock
 from eth_pipeline.contracts.signal import ConsensusSnapshot, Reason, ReasonCode, SignalRecord, TimeframeScore
 from eth_pipeline.contracts.tables import (
@@ -25,7 +26,7 @@ from eth_pipeline.contracts.tables import (
 )
 from eth_pipeline.lake import Lake
 from eth_pipeline.operations.alerting.book import AlertBook
-from eth_pipeline.operations.alerting.kinds import AlertKind, Condition, Happening
+from eth_pipeline.operations.alerting.kinds import Condition, Happening
 from eth_pipeline.operations.manifest import collect_manifest, write_manifest
 from eth_pipeline.operations.signal_log import SignalLog
 from eth_pipeline.registry.promotion_log import PromotionLog

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 import polars as pl
 
-from eth_pipeline.contracts.artifact import OOF_FORECASTS
+from eth_pipeline.contracts.model_tables import OOF_FORECASTS
 from eth_pipeline.contracts.tables import KLINES, MARK_KLINES
 from eth_pipeline.lake import Lake
 from eth_pipeline.registry.bundle import fingerprint, write_bundle

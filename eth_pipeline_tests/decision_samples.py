@@ -13,7 +13,8 @@ import polars as pl
 
 from eth_pipeline.contracts.artifact import FeatureInput, HorizonModel, RuntimeContract
 from eth_pipeline.contracts.signal import SignalRecord, TimeframeScore
-from eth_pipeline.contracts.tables import FUNDING_RATES, KLINES, MARK_KLINES, OPEN_INTEREST, TableContract
+from eth_pipeline.contracts.table import TableContract
+from eth_pipeline.contracts.tables import FUNDING_RATES, KLINES, MARK_KLINES, OPEN_INTEREST
 from eth_pipeline.settings import Settings
 from eth_pipeline.signals.consensus import build_consensus
 from eth_pipeline.signals.forecast import Forecast, ModelInfo

@@ -18,9 +18,10 @@ from typing import Any
 import polars as pl
 
 from eth_pipeline.contracts.clock import to_milliseconds
-from eth_pipeline.contracts.tables import INSTANT
+from eth_pipeline.contracts.table import INSTANT
 from eth_pipeline.errors import EthPipelineError
-from eth_pipeline.exchange.archive import ArchiveFile, _only_member, _published_sha256
+from eth_pipeline.exchange.archive import _only_member, _published_sha256
+from eth_pipeline.exchange.archive_files import ArchiveFile
 from eth_pipeline.exchange.bars import bars_from_api, bars_from_csv
 from eth_pipeline.exchange.funding import funding_from_api, funding_from_csv
 from eth_pipeline.exchange.metrics import convention_of

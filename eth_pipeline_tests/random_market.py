@@ -9,16 +9,15 @@ from datetime import UTC, datetime, timedelta
 import numpy as np
 import polars as pl
 
+from eth_pipeline.contracts.table import INSTANT, TableContract
 from eth_pipeline.contracts.tables import (
     FUNDING_RATES,
-    INSTANT,
     KLINES,
     MARK_KLINES,
     OPEN_INTEREST,
     POSITIONING,
     PREMIUM_KLINES,
     SPOT_KLINES,
-    TableContract,
 )
 from eth_pipeline.features.sources import FeatureSources
 

@@ -6,7 +6,7 @@ Belongs here: building it and running things in it. Does not belong: assertions.
 import os
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -16,7 +16,8 @@ import dagster as dg
 
 from eth_pipeline.cli.market import MarketPlan
 from eth_pipeline.contracts.clock import floor_hour
-from eth_pipeline.contracts.signal import SIGNALS, SignalRecord, record_from_json
+from eth_pipeline.contracts.decision_tables import SIGNALS
+from eth_pipeline.contracts.signal import SignalRecord, record_from_json
 from eth_pipeline.contracts.tables import STREAMS
 from eth_pipeline.defs.instance import open_instance, prepare_home
 from eth_pipeline.lake import Lake
@@ -87,13 +88,18 @@ QUIET = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
 
 
 @contextmanager
-def small_home(folder: Path, *, strength: float = 1.0, history: timedelta = HISTORY) -> Iterator[SmallHome]:
-    """A home with 100 days of four symbols in its lake, the clock 20 s after a full hour."""
+def small_home(
+    folder: Path, *, strength: float = 1.0, history: timedelta = HISTORY, smaller: Mapping[str, str] | None = None
+) -> Iterator[SmallHome]:
+    """A home with 100 days of four symbols in its lake, the clock 20 s after a full hour.
+
+    `smaller` are settings that hold from the first row on: fewer symbols, longer bars.
+    """
     start, end = floor_hour(AS_OF) - history, AS_OF + timedelta(days=30)
     market = SyntheticMarket(seed=7, start=start, end=end, signal_strength=strength, symbols=SYMBOLS)
     plan = MarketPlan(replay=None, as_of=AS_OF, strength=strength, seed=7, years=history.days / 365.25)
     with Sandbox(market, now=AS_OF, port=0) as sandbox:
-        home = SmallHome(folder, sandbox, plan.environment(home=folder, url=sandbox.url))
+        home = SmallHome(folder, sandbox, plan.environment(home=folder, url=sandbox.url) | dict(smaller or {}))
         with home.entered() as instance:
             prepare_home(load_settings())
             streams = tuple(STREAMS)

@@ -32,7 +32,7 @@ from eth_pipeline.registry.mlflow_store import PRODUCTION
 from eth_pipeline.sandbox.server import Sandbox
 from eth_pipeline.sandbox.synthetic import SyntheticMarket
 from eth_pipeline.settings import Settings, load_settings
-from eth_pipeline.signals.evidence import running_schema
+from eth_pipeline.signals.bundle_in_use import running_schema
 from eth_pipeline.signals.inference import inference_coverage
 from eth_pipeline_tests.board_home import BoardHome
 from eth_pipeline_tests.decision_samples import NOON

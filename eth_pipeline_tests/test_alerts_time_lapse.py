@@ -17,6 +17,7 @@ import numpy as np
 import polars as pl
 import pytest
 
+from eth_pipeline.contracts.alert import AlertKind
 from eth_pipeline.contracts.clock import FixedClock, floor_hour
 from eth_pipeline.contracts.signal import Reason, ReasonCode, SignalRecord
 from eth_pipeline.defs.alerts import failed_checks, failed_runs
@@ -29,7 +30,6 @@ from eth_pipeline.lake import Lake
 from eth_pipeline.models.cloud import make_cloud
 from eth_pipeline.models.drift import make_drift_reference
 from eth_pipeline.operations.alerting import rules
-from eth_pipeline.operations.alerting.kinds import AlertKind
 from eth_pipeline.operations.alerting.watch import Question, home_questions, watch
 from eth_pipeline.operations.announcements import announce
 from eth_pipeline.operations.signal_log import SignalLog

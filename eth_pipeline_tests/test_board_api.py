@@ -15,14 +15,15 @@ from eth_pipeline.board.account import thinned
 from eth_pipeline.board.alerts import read_alerts
 from eth_pipeline.board.exchange_clock import STATE_FILE, ExchangeClock
 from eth_pipeline.board.server import BoardServer
+from eth_pipeline.contracts.alert import AlertKind
 from eth_pipeline.contracts.clock import FixedClock, iso
-from eth_pipeline.contracts.signal import SIGNALS
-from eth_pipeline.contracts.tables import INSTANT
+from eth_pipeline.contracts.decision_tables import SIGNALS
+from eth_pipeline.contracts.table import INSTANT
 from eth_pipeline.exchange.exchange_time import remember_offset
 from eth_pipeline.exchange.state import HostState
 from eth_pipeline.lake import Lake
 from eth_pipeline.operations.alerting.book import FILE, AlertBook
-from eth_pipeline.operations.alerting.kinds import AlertKind, Condition
+from eth_pipeline.operations.alerting.kinds import Condition
 from eth_pipeline.operations.processes import note_start
 from eth_pipeline.operations.signal_log import SignalLog
 from eth_pipeline.signals import kill_switch
@@ -295,6 +296,18 @@ def test_a_new_record_changes_the_etag(home: BoardHome, tmp_path: Path) -> None:
         after = ask(server, "signals")
     assert after.headers["ETag"] != before
     assert after.json()["hours_without_record"] == []
+
+
+def test_records_of_another_phase_are_neither_shown_nor_fill_a_hole(home: BoardHome, tmp_path: Path) -> None:
+    settings = home.copy_to(tmp_path / "home")
+    live = settings.model_copy(update={"phase": "live"})
+    log = SignalLog(Lake(settings.lake_location), folder=settings.home / "logs")
+    log.write_many([signal(live, HOLE), signal(live, NOON + HOUR)])
+    with board_of(settings) as server:
+        span, latest = ask(server, "signals").json(), ask(server, "signals/latest").json()
+    assert span["hours_without_record"] == [iso(HOLE)]
+    assert {record["phase"] for record in span["signals"]} == {"paper"}
+    assert latest["signal"]["decision_time"] == iso(NOON)
 
 
 def test_errors_and_pages_are_never_kept(server: BoardServer) -> None:

@@ -15,7 +15,7 @@ from eth_pipeline.lake import Lake
 from eth_pipeline.operations.signal_log import SignalLog
 from eth_pipeline.settings import Settings
 from eth_pipeline.signals import kill_switch
-from eth_pipeline_tests.board_home import CLOCK, HOLE, STALE, TOKEN, BoardHome, board_of, token_file
+from eth_pipeline_tests.board_home import CLOCK, HOLE, STALE, STALE_HOUR, TOKEN, BoardHome, board_of, token_file
 from eth_pipeline_tests.decision_samples import HOUR, NOON
 from eth_pipeline_tests.test_ui import QUIET
 
@@ -260,3 +260,30 @@ def test_a_person_logs_in_by_the_form(browser: Browser, home: BoardHome, tmp_pat
         page.goto("/")
         expect(page.get_by_label("Token")).to_be_visible()
         page.context.close()
+
+
+CODES = ":not([aria-labelledby=manifest], [aria-labelledby=lineage])"
+LABELS = f"h1, h2, section{CODES} :is(h3, dt, summary), th[scope=col], nav a, figcaption, .state, .action"
+"""What is said in words; a manifest, a lineage and the settings are lists of codes."""
+NOT_WORDS = re.compile(r"[\d\s.,:%()–−+·/=↑↓-]+( UTC)?|ETHUSDT")
+
+
+def test_the_board_speaks_chinese_when_the_setting_says_so(browser: Browser, home: BoardHome) -> None:
+    """Every label, not only those that somebody thought of: what has no Chinese character is a code or a figure."""
+    with board_of(home.settings.model_copy(update={"language": "zh"})) as board:
+        page = opened(browser, board)
+        for path in PATHS:
+            page.goto(path)
+            expect(page.locator("html")).to_have_attribute("lang", "zh-CN")
+            said = [text.strip() for text in page.locator(LABELS).all_text_contents()]
+            strange = [text for text in said if not re.search("[一-鿿]", text) and not NOT_WORDS.fullmatch(text)]
+            assert len(said) > 20
+            assert strange == [], path
+        page.goto("/")
+        expect(page.get_by_text("标记价格").first).to_be_visible()
+        page.goto(f"/signals/{iso(STALE_HOUR)}")
+        expect(page.get_by_text("数据流过期（stream_stale）")).to_be_visible()
+        expect(page.get_by_text("最新数据已有 3.01 小时，上限 1.00 小时")).to_be_visible()
+        expect(page.get_by_text("阻断").first).to_be_visible()
+        page.goto("/signals/2025-01-01T00:00:00Z")
+        expect(page.get_by_text("没有 2025-01-01T00:00:00Z 的记录。")).to_be_visible()

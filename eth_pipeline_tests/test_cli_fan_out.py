@@ -1,12 +1,15 @@
 """The fan-out on its real engine: results do not depend on workers, a lost worker costs a try and nothing else."""
 
 import os
+import re
 import signal
 import subprocess
 import sys
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+import dask
 import pytest
 
 from eth_pipeline.cli.fan_out import Finished, Workers, fan_out, require_private
@@ -93,19 +96,39 @@ def test_nothing_to_do_starts_nothing() -> None:
     assert list(fan_out(squared, [], workers=Workers(cluster="tcp://127.0.0.1:1"))) == []
 
 
+@pytest.fixture
+def certified(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """The lines of the documentation that make a certificate and name it, in a folder of the test's."""
+    text = (HERE / "docs" / "scale_out.md").read_text()
+    found = re.search(r"One authority.*?```\n(.*?)```.*?```\n(.*?)```", text, flags=re.DOTALL)
+    assert found is not None
+    lines = f"set -e\n{found[1]}{found[2].replace('/etc/eth-pipeline', str(tmp_path))}env -0"
+    done = subprocess.run(["bash", "-c", lines], cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    named = (line.partition("=") for line in done.stdout.split("\0") if line.startswith("DASK_"))
+    for name, _, value in named:
+        monkeypatch.setenv(name, value)
+    dask.config.refresh()
+    yield
+    monkeypatch.undo()
+    dask.config.refresh()
+
+
 class Cluster:
     """A scheduler and one worker as the documentation starts them; stopped by their ids."""
 
-    def __init__(self, folder: Path, environment: dict[str, str]) -> None:
+    def __init__(self, folder: Path) -> None:
         self.port = free_port()
-        self.address = f"tcp://127.0.0.1:{self.port}"
-        self._folder, self._environment = folder, {**os.environ, **environment}
+        self.address = f"tls://127.0.0.1:{self.port}"
+        self._folder = folder
         self._running: list[subprocess.Popen[bytes]] = []
 
     def __enter__(self) -> "Cluster":
-        scheduler = self._start("scheduler", "--host", "127.0.0.1", "--port", str(self.port), "--no-dashboard")
+        here = ("--protocol", "tls", "--host", "127.0.0.1", "--port", str(self.port))
+        scheduler = self._start("scheduler", *here, "--no-dashboard")
         wait_until(lambda: accepts(self.port) or scheduler.poll() is not None, seconds=60)
-        self._start("worker", self.address, "--nthreads", "1", "--no-dashboard", "--local-directory", str(self._folder))
+        alone = ("--nworkers", "1", "--nthreads", "1", "--memory-limit", "0", "--no-dashboard")
+        self._start("worker", self.address, *alone, "--local-directory", str(self._folder))
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -117,18 +140,19 @@ class Cluster:
     def _start(self, part: str, *arguments: str) -> subprocess.Popen[bytes]:
         command = [sys.executable, "-m", "dask", part, *arguments]
         log = (self._folder / f"{part}.log").open("wb")
-        process = subprocess.Popen(command, cwd=HERE, stdout=log, stderr=log, env=self._environment)
+        process = subprocess.Popen(command, cwd=HERE, stdout=log, stderr=log)
         log.close()
         self._running.append(process)
         return process
 
 
+@pytest.mark.usefixtures("certified")
 def test_a_cluster_runs_the_same_tasks_and_a_worker_with_other_settings_runs_none(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Models of two versions or two settings in one history would be told apart by nobody."""
     monkeypatch.setenv("ETH_PIPELINE_HOME", str(tmp_path))
-    with Cluster(tmp_path, {}) as cluster:
+    with Cluster(tmp_path) as cluster:
         workers = Workers(cluster=cluster.address)
         found = {f.task[1]: f.result for f in fan_out(squared, tasks(tmp_path), workers=workers)}
         assert found == {number: number**2 for number in range(7)}
@@ -142,6 +166,12 @@ def test_a_scheduler_that_does_not_answer_is_an_error_and_no_hang(tmp_path: Path
     nobody = Workers(cluster=f"tcp://127.0.0.1:{free_port()}", connect_seconds=1.0)
     with pytest.raises(RetryLater, match="No scheduler answers at tcp:"):
         list(fan_out(squared, tasks(tmp_path), workers=nobody))
+
+
+def test_whoever_has_no_certificate_is_told_which_to_name(tmp_path: Path) -> None:
+    """The engine said `TLS expects a ssl_context argument .. Instead got None`."""
+    with pytest.raises(SettingsInvalid, match="TLS__CA_FILE"):
+        list(fan_out(squared, tasks(tmp_path), workers=Workers(cluster="tls://127.0.0.1:8786")))
 
 
 @pytest.mark.parametrize("address", ["tcp://10.0.0.5:8786", "tcp://scheduler:8786", "10.0.0.5:8786", "tls://host", ""])

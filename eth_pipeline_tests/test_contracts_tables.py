@@ -6,9 +6,10 @@ from typing import Any
 import polars as pl
 import pytest
 
-from eth_pipeline.contracts.artifact import HISTORICAL_FORECASTS, OOF_FORECASTS, TRIED_PNL
-from eth_pipeline.contracts.signal import CONSENSUS, FORECASTS, SIGNALS, TRANSITIONS
-from eth_pipeline.contracts.tables import INSTANT, KLINES, STREAMS, TableContract
+from eth_pipeline.contracts.decision_tables import CONSENSUS, FORECASTS, SIGNALS, TRANSITIONS
+from eth_pipeline.contracts.model_tables import HISTORICAL_FORECASTS, OOF_FORECASTS, TRIED_PNL
+from eth_pipeline.contracts.table import INSTANT, TableContract
+from eth_pipeline.contracts.tables import KLINES, STREAMS
 from eth_pipeline.errors import ContractViolation
 from eth_pipeline.trading.ledger import ACCOUNT_EVENTS
 from eth_pipeline.trading.storage import ACCOUNT_SNAPSHOTS

@@ -18,12 +18,12 @@ import pytest
 
 from eth_pipeline.cli.market import MarketPlan
 from eth_pipeline.cli.processes import free_port
+from eth_pipeline.contracts.alert import AlertKind
 from eth_pipeline.contracts.clock import HOUR, floor_hour
 from eth_pipeline.contracts.signal import Reason, ReasonCode
 from eth_pipeline.defs.instance import open_instance
 from eth_pipeline.defs.resources import Pipeline
 from eth_pipeline.lake import Lake
-from eth_pipeline.operations.alerting.kinds import AlertKind
 from eth_pipeline.operations.signal_log import SignalLog
 from eth_pipeline.sandbox.server import Sandbox
 from eth_pipeline.sandbox.synthetic import SyntheticMarket

@@ -22,7 +22,7 @@ REPOSITORY = defs.get_repository_def()
 COMPANIONS = {f"{stream}_newest_bar" for stream in STREAMS}
 DERIVED = ("features", "labels", "consensus", "forecast", "paper_account", "hourly_signal")
 MODELS = {"lightgbm_model", "cross_asset_model", "lstm_model", "tft_model", "quantile_model", "regime_model"}
-VINTAGES = {"model_vintage", "historical_forecasts"}
+VINTAGES = {"model_vintage", "historical_forecasts", "other_vintage"}
 ASKED = {"bundle_check", "training_report"}
 TRAINED_OR_FETCHED = {
     "labels",

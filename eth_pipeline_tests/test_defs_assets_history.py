@@ -8,7 +8,8 @@ import polars as pl
 import pytest
 
 from eth_pipeline.contracts.clock import iso
-from eth_pipeline.contracts.tables import INSTANT, KLINES, STREAMS
+from eth_pipeline.contracts.table import INSTANT
+from eth_pipeline.contracts.tables import KLINES, STREAMS
 from eth_pipeline.lake import Lake
 from eth_pipeline_tests.small_home import AS_OF, SmallHome, small_home
 

@@ -12,9 +12,10 @@ import dagster as dg
 import polars as pl
 import pytest
 
-from eth_pipeline.contracts.artifact import RUNTIME_CONTRACT, TRIED_PNL, PromotionDecision, RuntimeContract
+from eth_pipeline.contracts.artifact import RUNTIME_CONTRACT, PromotionDecision, RuntimeContract
 from eth_pipeline.contracts.clock import floor_hour
-from eth_pipeline.contracts.signal import FORECASTS
+from eth_pipeline.contracts.decision_tables import FORECASTS
+from eth_pipeline.contracts.model_tables import TRIED_PNL
 from eth_pipeline.defs.assets.candidate import newest_candidate
 from eth_pipeline.features.build import features_contract
 from eth_pipeline.lake import Lake

@@ -12,7 +12,8 @@ import pytest
 from dagster._core.utils import make_new_run_id
 
 from eth_pipeline.contracts.clock import HOUR, SystemClock, floor_hour, iso
-from eth_pipeline.contracts.signal import TRANSITIONS, ReasonCode, SignalRecord, SignalState
+from eth_pipeline.contracts.decision_tables import TRANSITIONS
+from eth_pipeline.contracts.signal import ReasonCode, SignalRecord, SignalState
 from eth_pipeline.contracts.tables import STREAMS
 from eth_pipeline.defs.assets.exchange import newest_key
 from eth_pipeline.defs.emission import emit_failed_hour

@@ -1,16 +1,20 @@
 """The files of the instance stay open between events: the same rows for everybody, few handles, all let go again."""
 
+import sqlite3
 import threading
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 
 import dagster as dg
 import pytest
 import sqlalchemy as db
+from sqlalchemy.pool import NullPool
 
 from eth_pipeline.defs.instance import open_instance
 from eth_pipeline.defs.sqlite_storage import OpenEventLog
 from eth_pipeline.settings import Settings
+from eth_pipeline_tests.waiting import wait_until
 
 RUNS = 20
 
@@ -108,12 +112,76 @@ def test_a_wiped_log_is_empty_and_takes_new_events(settings: Settings) -> None:
         assert event.run_id == run.run_id
 
 
-def test_whoever_watches_the_file_of_a_run_sees_each_event_when_it_is_stored(log: OpenEventLog, tmp_path: Path) -> None:
+def test_whoever_watches_the_file_of_a_run_sees_each_event_when_it_is_stored(
+    settings: Settings, tmp_path: Path
+) -> None:
     """The UI follows a running run by its file; a write-ahead log alone shows nothing until the run's process ends."""
-    path = tmp_path / "runs" / "run-0.db"
-    with log.run_connection("run-0") as connection:
+    with open_instance(settings) as writer, open_instance(settings) as web:
+        run = dg.materialize([ticks], instance=writer)
+        seen: list[str] = []
+        web.watch_event_logs(run.run_id, None, lambda event, _: seen.append(event.message))
+        told = [f"event {number}" for number in range(2)]
+        for word in told:
+            writer.report_engine_event(word, run_id=run.run_id, job_name=run.job_def.name)
+            wait_until(lambda word=word: any(word in each for each in seen), seconds=30)
+
+
+def test_what_an_event_writes_into_the_index_is_there_at_once_or_not_at_all(log: OpenEventLog, tmp_path: Path) -> None:
+    """An evaluation without its row in the table of checks would be in the history and not on the page of the asset."""
+    with log.index_connection() as connection:
         connection.execute(db.text("CREATE TABLE seen (word TEXT)"))
-    for word in ("first-event", "second-event"):
-        with log.run_connection("run-0") as connection:
-            connection.execute(db.text("INSERT INTO seen VALUES (:word)"), {"word": word})
-        assert word.encode() in path.read_bytes()
+
+    def half_an_event() -> None:
+        with log.index_connection() as outer:
+            with log.index_connection() as inner:
+                assert inner is outer
+                inner.execute(db.text("INSERT INTO seen VALUES ('half')"))
+            raise InterruptedError
+
+    with pytest.raises(InterruptedError):
+        half_an_event()
+    with log.index_connection() as connection:
+        assert connection.execute(db.text("SELECT count(*) FROM seen")).scalar() == 0
+
+
+def test_the_file_of_a_run_is_what_dagster_itself_makes(log: OpenEventLog, tmp_path: Path) -> None:
+    with log.run_connection("copied"):
+        pass
+    made = tmp_path / "made.db"
+    log._initdb(db.create_engine(f"sqlite:///{made}", poolclass=NullPool))
+    assert schema(tmp_path / "runs" / "copied.db") == schema(made)
+    assert len(schema(made)) > 10
+    assert sorted(path.name for path in (tmp_path / "runs").iterdir() if path.name.endswith(".part")) == []
+
+
+def test_a_run_file_without_tables_gets_them(log: OpenEventLog, tmp_path: Path) -> None:
+    """A process can die between making the file and its tables, and another one brings its events."""
+    with log.run_connection("whole"):
+        pass
+    (tmp_path / "runs" / "torn.db").touch()
+    with log.run_connection("torn") as connection:
+        assert connection.execute(db.text("SELECT count(*) FROM event_logs")).scalar() == 0
+    assert schema(tmp_path / "runs" / "torn.db") == schema(tmp_path / "runs" / "whole.db")
+
+
+@pytest.mark.parametrize("damage", [b"", b"SQLite format 3\0 and then nothing of the kind"])
+def test_a_damaged_empty_file_is_made_again(tmp_path: Path, damage: bytes) -> None:
+    """A power cut can leave it torn, and every run of this home begins with it."""
+    first = OpenEventLog(str(tmp_path / "runs"))
+    with first.run_connection("run-0"):
+        pass
+    first.dispose()
+    (empty,) = (tmp_path / "runs").glob("empty-run-*.sqlite")
+    empty.write_bytes(damage)
+    second = OpenEventLog(str(tmp_path / "runs"))
+    with second.run_connection("run-1") as connection:
+        assert connection.execute(db.text("SELECT count(*) FROM event_logs")).scalar() == 0
+    second.dispose()
+    assert schema(empty) == schema(tmp_path / "runs" / "run-0.db")
+
+
+def schema(path: Path) -> set[str]:
+    """Every statement that made a table or an index of a file, and the migration it is at."""
+    with closing(sqlite3.connect(path)) as file:
+        made = {row[0] for row in file.execute("SELECT sql FROM sqlite_master WHERE sql IS NOT NULL")}
+        return made | {row[0] for row in file.execute("SELECT version_num FROM alembic_version")}

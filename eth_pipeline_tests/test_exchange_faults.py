@@ -172,7 +172,8 @@ def test_values_are_the_true_ones_whatever_door_they_came_through(make: Make) ->
     """An unfinished or late bar would be a true instant with a false value."""
     import polars as pl
 
-    from eth_pipeline.contracts.tables import INSTANT, KLINES
+    from eth_pipeline.contracts.table import INSTANT
+    from eth_pipeline.contracts.tables import KLINES
 
     pipeline = make()
     pipeline.sandbox.faults.switch_on("unfinished")

@@ -7,7 +7,8 @@ import polars as pl
 from hypothesis import given
 from hypothesis import strategies as st
 
-from eth_pipeline.contracts.tables import INSTANT, KLINES
+from eth_pipeline.contracts.table import INSTANT
+from eth_pipeline.contracts.tables import KLINES
 from eth_pipeline.exchange.gaps import AbsentRanges, Hole, find_holes, merged, missing_inside
 from eth_pipeline.exchange.plan import daily_files, whole_files, within
 from eth_pipeline.exchange.quarantine import REASON, split

@@ -9,7 +9,7 @@ import pytest
 
 from eth_pipeline.contracts.clock import to_milliseconds
 from eth_pipeline.errors import ContractViolation
-from eth_pipeline.exchange.archive import ArchiveFile, ArchiveSeries
+from eth_pipeline.exchange.archive_files import ArchiveFile, ArchiveSeries
 from eth_pipeline.exchange.bars import bars_from_api, bars_from_csv
 from eth_pipeline.exchange.funding import funding_from_api, funding_from_csv
 from eth_pipeline.exchange.metrics import PUBLICATION_DELAY

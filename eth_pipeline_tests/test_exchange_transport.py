@@ -21,10 +21,11 @@ from eth_pipeline.errors import (
     SettingsInvalid,
 )
 from eth_pipeline.exchange.budget import Allowance, Budget
+from eth_pipeline.exchange.endpoint import Endpoint
 from eth_pipeline.exchange.origin import PROVENANCE_HEADER, Origin
 from eth_pipeline.exchange.patience import Patience, retry_after_seconds
 from eth_pipeline.exchange.state import HostState
-from eth_pipeline.exchange.transport import Endpoint, Transport
+from eth_pipeline.exchange.transport import Transport
 from eth_pipeline.sandbox.server import Sandbox
 from eth_pipeline.sandbox.synthetic import SyntheticMarket
 from eth_pipeline.settings import ExchangeSettings
@@ -135,7 +136,7 @@ def test_a_failed_try_is_repeated(sandbox: Sandbox, tmp_path: Path, clock: Fixed
     sandbox.faults.switch_on("server_error", count=1)
     with door(sandbox, tmp_path, clock, attempts=2) as transport:
         assert len(transport.get_json(KLINES, ASK)) == 5
-        assert transport.breaker_states() == {}
+        assert transport.guard.breaker_states() == {}
 
 
 def test_a_body_cut_short_is_unavailable_and_not_half_an_answer(
@@ -230,7 +231,7 @@ def test_a_breaker_opens_survives_a_restart_and_closes_after_one_good_probe(
         sandbox.faults.clear()
         clock.instant += timedelta(minutes=11)
         assert len(restarted.get_json(KLINES, ASK)) == 5
-        assert set(restarted.breaker_states().values()) == {"closed"}
+        assert set(restarted.guard.breaker_states().values()) == {"closed"}
     changes = [record.getMessage() for record in caplog.records if "breaker" in record.getMessage()]
     assert len(changes) == 5, changes  # open, probe, open, probe, closed; nothing for the 22 refused requests
 

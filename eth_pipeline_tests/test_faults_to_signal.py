@@ -14,7 +14,8 @@ import pytest
 
 from eth_pipeline.contracts.clock import HOUR, floor_hour
 from eth_pipeline.contracts.signal import ReasonCode, SignalRecord, SignalState
-from eth_pipeline.contracts.tables import INSTANT, KLINES
+from eth_pipeline.contracts.table import INSTANT
+from eth_pipeline.contracts.tables import KLINES
 from eth_pipeline.defs.resources import Pipeline
 from eth_pipeline.lake import Lake
 from eth_pipeline.sandbox.faults import KINDS

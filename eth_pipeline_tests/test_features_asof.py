@@ -4,10 +4,10 @@ from datetime import UTC, datetime, timedelta
 
 import polars as pl
 import pytest
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from eth_pipeline.contracts.tables import INSTANT
+from eth_pipeline.contracts.table import INSTANT
 from eth_pipeline.features.asof import asof_join, in_order_known
 
 BEGIN = datetime(2024, 5, 1, tzinfo=UTC)
@@ -69,6 +69,7 @@ def test_no_rows_give_nulls() -> None:
     assert joined([1, 2], [], max_age_hours=9) == [None, None]
 
 
+@settings(suppress_health_check=[HealthCheck.too_slow])  # a busy machine draws slowly; that is no finding
 @given(
     rows=st.lists(st.tuples(st.integers(0, 20), st.integers(0, 6)), max_size=12, unique_by=lambda r: r[0]),
     max_age_hours=st.integers(0, 8),

@@ -124,6 +124,10 @@ def true_range(t: int) -> float:
 
 ORACLES = {
     "return_24h": lambda t: np.log(C[t] / C[t - 24]),
+    "return_lag_1h": lambda t: R[t - 1],
+    "return_lag_2h": lambda t: R[t - 2],
+    "return_lag_3h": lambda t: R[t - 3],
+    "return_lag_23h": lambda t: R[t - 23],
     "scaled_return_72h": lambda t: np.log(C[t] / C[t - 72]) / (last(R, t, 168).std(ddof=1) * np.sqrt(72)),
     "efficiency_24h": lambda t: last(R, t, 24).sum() / np.abs(last(R, t, 24)).sum(),
     "range_position_168h": lambda t: position(t, 168),
@@ -154,6 +158,7 @@ ORACLES = {
     "spot_basis": lambda t: BASIS[t],
     "spot_basis_zscore_168h": lambda t: score(BASIS, t, 168),
     "mark_gap": lambda t: np.log(C[t] / column(MARKET.mark_klines, "close")[t]),
+    "btc_return_lag_1h": lambda t: BTC_R[t - 1],
     "btc_return_24h": lambda t: last(BTC_R, t, 24).sum(),
     "btc_relative_24h": lambda t: last(R, t, 24).sum() - last(BTC_R, t, 24).sum(),
     "btc_correlation_60h": lambda t: np.corrcoef(last(R, t, 60), last(BTC_R, t, 60))[0, 1],

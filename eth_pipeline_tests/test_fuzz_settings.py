@@ -104,7 +104,7 @@ def test_any_file_is_read_or_refused_in_words(tmp_path: Path) -> None:
         (b"history_start = 0001-01-01T00:00:00+14:00", "before the year 1"),
         (b"exchange.read_timeout_seconds = inf", "finite number"),
         (b"gates.min_oof_auc = nan", "finite number"),
-        (b'exchange.futures_url = "https://user:pass@example.org"', "public data needs none"),
+        (b'exchange.futures_url = "https://user:pass@example.org"', "public data needs no credential"),
     ],
 )
 def test_a_file_that_cannot_be_used_is_refused_with_the_reason(tmp_path: Path, content: bytes, words: str) -> None:

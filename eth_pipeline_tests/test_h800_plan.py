@@ -1,4 +1,8 @@
-"""The training plan of the node, end to end on a small home, and the lines of its guide as they stand there."""
+"""The training plan of the node, interrupted in every stage on its way, and the lines of its guide on what it left.
+
+One plan at the smallest size is walked once, by a module fixture: killed or interrupted in the middle of each stage and
+taken up again each time. The tests look at what it left.
+"""
 
 import json
 import os
@@ -9,41 +13,93 @@ import subprocess
 import sys
 import threading
 from collections.abc import Iterator
+from contextlib import chdir, contextmanager
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import dagster as dg
 import pytest
+from click import BaseCommand
+from dagster._cli import cli as dagster_cli
+from typer.main import get_command
+from typer.testing import CliRunner, Result
 
-from eth_pipeline.contracts.artifact import RUNTIME_CONTRACT, RuntimeContract
+from eth_pipeline.cli import app
+from eth_pipeline.contracts.artifact import METRICS, RUNTIME_CONTRACT, RuntimeContract
 from eth_pipeline.defs.assets.candidate import newest_candidate
 from eth_pipeline.defs.jobs import PLAN_JOBS
 from eth_pipeline.defs.plan_work import INPUTS_TAG, PLAN_TAG, STAGE_TAG
+from eth_pipeline.operations.plan.state import PlanState, stored_states
+from eth_pipeline.registry.trained import RECORD
 from eth_pipeline_tests.small_home import SmallHome, small_home
+from eth_pipeline_tests.waiting import wait_until
 
 REPOSITORY = Path(__file__).resolve().parents[1]
 SCRIPTS = REPOSITORY / "h800"
-PROGRAMS = Path(sys.executable).parent
 PATIENCE_SECONDS = 280
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
+SMALLEST = {
+    "ETH_PIPELINE_BASE_INTERVAL": "1h",
+    "ETH_PIPELINE_CROSS_SYMBOLS": '["BTCUSDT"]',
+    "ETH_PIPELINE_TRAINING__HORIZONS_HOURS": "[5]",
+    "ETH_PIPELINE_TRAINING__MIN_TRAIN_HOURS": str(24 * 40),
+    "ETH_PIPELINE_COMMAND": str(Path(sys.executable).parent / "eth-pipeline"),
+}
+"""100 days of two symbols by the hour, one horizon; a vintage may learn from 40 days."""
+
+
+@dataclass(frozen=True)
+class Stop:
+    """Where a plan is stopped: after a line of it, while it reads `held` (a glob below the home), by a signal."""
+
+    stage: str
+    line: str
+    held: str | None
+    by: signal.Signals
+
+
+STOPS = (
+    Stop("base", "[base] 1/6 ", None, signal.SIGKILL),
+    Stop("stacking", "[stacking] runs:", f"trained/lightgbm-*/{RECORD}", signal.SIGINT),
+    Stop("onnx", "[onnx] runs:", f"candidates/*/{RUNTIME_CONTRACT}", signal.SIGKILL),
+    Stop("report", "[report] runs:", f"candidates/*/{METRICS}", signal.SIGINT),
+)
+
+
+@dataclass(frozen=True)
+class Planned:
+    """The home after the plan, how each start but the last ended, and the summary that the last one printed."""
+
+    home: SmallHome
+    exit_codes: dict[str, int]
+    left: dict[str, PlanState]
+    summary: dict[str, Any]
+
+    @property
+    def stages(self) -> dict[str, dict[str, Any]]:
+        found: dict[str, dict[str, Any]] = self.summary["stages"]
+        return found
 
 
 @pytest.fixture(scope="module")
-def home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SmallHome]:
-    """100 days of four symbols; a vintage may learn from 40 days."""
-    with small_home(tmp_path_factory.mktemp("h800")) as built:
-        built.environment.update(
-            ETH_PIPELINE_TRAINING__MIN_TRAIN_HOURS=str(24 * 40),
-            ETH_PIPELINE_COMMAND=str(PROGRAMS / "eth-pipeline"),
-            DAGSTER_HOME=str(built.folder / "dagster"),
-            PATH=f"{PROGRAMS}{os.pathsep}{os.environ['PATH']}",
-        )
-        yield built
+def planned(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Planned]:
+    """`all` at scale tiny, stopped in the middle of every stage, then let through."""
+    with small_home(tmp_path_factory.mktemp("h800"), smaller=SMALLEST) as home:
+        codes, left = {}, {}
+        for stop in STOPS:
+            codes[stop.stage] = stopped(home, stop)
+            (left[stop.stage],) = stored_states(home.folder)
+        last = started(home, "--json")
+        output, said = last.communicate(timeout=PATIENCE_SECONDS)
+        assert last.returncode == 0, said
+        yield Planned(home, codes, left, json.loads(output))
 
 
 def started(home: SmallHome, *arguments: str) -> subprocess.Popen[str]:
     """The plan at scale tiny, as cron starts it."""
     return subprocess.Popen(
-        [str(SCRIPTS / "run_training_plan.sh"), *arguments, "--scale", "tiny"],
+        [str(SCRIPTS / "run_training_plan.sh"), "all", "--scale", "tiny", *arguments],
         env={**os.environ, **home.environment},
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
@@ -51,21 +107,57 @@ def started(home: SmallHome, *arguments: str) -> subprocess.Popen[str]:
     )
 
 
-def killed_at(process: subprocess.Popen[str], line: str) -> None:
-    """Kill the plan as the kernel does, as soon as it printed a line that begins so."""
+def stopped(home: SmallHome, stop: Stop) -> int:
+    """Start the plan, stop it where `stop` says; its exit code."""
+    process = started(home)
     deadline = threading.Timer(PATIENCE_SECONDS, process.kill)
     deadline.start()
-    assert process.stderr is not None
+    try:
+        assert process.stderr is not None
+        wait_for_line(process.stderr, stop.line)
+        if stop.held is None:
+            process.send_signal(stop.by)
+            process.communicate()
+        else:
+            (path,) = home.folder.glob(stop.held)
+            with read_by_somebody(path):
+                process.send_signal(stop.by)
+                process.communicate()
+        return process.returncode
+    finally:
+        process.kill()
+        deadline.cancel()
+
+
+def wait_for_line(stream: IO[str], begin: str) -> None:
+    """Until a line that begins so was printed."""
     seen = []
-    for text in process.stderr:
+    for text in stream:
         seen.append(text)
-        if text.startswith(line):
-            break
-    else:
-        pytest.fail(f"{line!r} was never printed:\n{''.join(seen)}")
-    process.send_signal(signal.SIGKILL)
-    process.communicate()
-    deadline.cancel()
+        if text.startswith(begin):
+            return
+    pytest.fail(f"{begin!r} was never printed:\n{''.join(seen)}")
+
+
+@contextmanager
+def read_by_somebody(path: Path) -> Iterator[None]:
+    """`path` as a file of a server that hangs: entered once somebody has opened it, who then waits for its content."""
+    kept = path.rename(path.with_name(f"{path.name}.kept"))
+    os.mkfifo(path)
+    writer = wait_until(lambda: opened_for_writing(path), seconds=PATIENCE_SECONDS)
+    try:
+        yield
+    finally:
+        os.close(writer)
+        kept.rename(path)
+
+
+def opened_for_writing(pipe: Path) -> int | None:
+    """A descriptor, as soon as the other end is open."""
+    try:
+        return os.open(pipe, os.O_WRONLY | os.O_NONBLOCK)
+    except OSError:
+        return None
 
 
 def plan_runs_of(instance: dg.DagsterInstance, asset: str) -> list[str]:
@@ -75,26 +167,54 @@ def plan_runs_of(instance: dg.DagsterInstance, asset: str) -> list[str]:
     return [run.run_id for run in runs if run is not None and PLAN_TAG in run.tags]
 
 
-@pytest.mark.slow
-@pytest.mark.timeout(600)
-def test_a_plan_killed_in_the_middle_of_a_stage_completes_without_repeating_finished_work(home: SmallHome) -> None:
-    killed_at(started(home, "all"), "[base] 1/6 ")
-    second = started(home, "all", "--json")
-    output, said = second.communicate(timeout=PATIENCE_SECONDS)
-    assert second.returncode == 0, said
-    summary: dict[str, Any] = json.loads(output)
-    stages = summary["stages"]
-    assert [(name, s["outcome"]) for name, s in stages.items()] == [
-        ("data", "skipped"),
-        ("base", "done"),
-        ("stacking", "done"),
-        ("onnx", "done"),
-        ("report", "done"),
-    ]
-    assert summary["starts"] == 2
-    assert stages["base"]["kept"], "the asset that was finished before the kill"
-    assert {*stages["base"]["kept"], *stages["base"]["made"]} == set(PLAN_JOBS["plan_base"])
-    assert all(s["peak_memory_megabytes"] > 50 for s in stages.values() if s["outcome"] == "done")
+def in_process(home: SmallHome, command: BaseCommand, *arguments: str) -> Result:
+    """A command in this process, from the checkout, with the home's environment."""
+    before = signal.getsignal(signal.SIGTERM)  # a plan takes SIGTERM for itself
+    try:
+        with home.entered(), chdir(REPOSITORY):
+            return CliRunner().invoke(command, list(arguments))
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
+def plan_command(home: SmallHome, *arguments: str) -> Result:
+    return in_process(home, get_command(app), "plan", "run", *arguments, "--scale", "tiny")
+
+
+def test_a_plan_stopped_in_every_stage_completes_without_repeating_finished_work(planned: Planned) -> None:
+    assert planned.exit_codes == {"base": -signal.SIGKILL, "stacking": 130, "onnx": -signal.SIGKILL, "report": 130}
+    summary, stages = planned.summary, planned.stages
+    assert summary["starts"] == len(STOPS) + 1
+    assert {name: s["outcome"] for name, s in stages.items()} == {
+        **dict.fromkeys(PLAN_STAGES[:-1], "skipped"),
+        "report": "done",
+    }
+    with planned.home.entered() as instance:
+        made = {name: len(plan_runs_of(instance, name)) for assets in PLAN_JOBS.values() for name in assets}
+        assert made == dict.fromkeys(made, 1)
+        assert not instance.get_runs(dg.RunsFilter(statuses=[dg.DagsterRunStatus.STARTED]))
+
+
+PLAN_STAGES = ("data", "base", "stacking", "onnx", "report")
+
+
+def test_every_start_took_the_plan_up_where_the_last_one_was_stopped(planned: Planned) -> None:
+    for number, stop in enumerate(STOPS, start=1):
+        state = planned.left[stop.stage]
+        assert state.starts == number
+        before = PLAN_STAGES[: PLAN_STAGES.index(stop.stage)]
+        assert all(state.stages[name].outcome in ("done", "skipped") for name in before), stop
+        told = ("running", "running") if stop.by is signal.SIGKILL else ("interrupted", "interrupted")
+        assert (state.outcome, state.stages[stop.stage].outcome) == told, "who is killed cannot write it down"
+    base = planned.left["stacking"].stages["base"]
+    assert base.kept, "the asset that was finished before the kill"
+    assert base.made
+    assert {*base.kept, *base.made} == set(PLAN_JOBS["plan_base"])
+    assert base.peak_memory_megabytes > 50
+
+
+def test_the_plan_leaves_a_bundle_of_every_algorithm_its_lineage_and_a_summary(planned: Planned) -> None:
+    home, summary, stages = planned.home, planned.summary, planned.stages
     assert {f["algorithm"] for f in summary["comparison"]["algorithms"]} == {
         "lightgbm",
         "cross_asset",
@@ -103,9 +223,6 @@ def test_a_plan_killed_in_the_middle_of_a_stage_completes_without_repeating_fini
         "stacking",
     }
     with home.entered() as instance:
-        made = {name: len(plan_runs_of(instance, name)) for assets in PLAN_JOBS.values() for name in assets}
-        assert made == dict.fromkeys(made, 1)
-        assert not instance.get_runs(dg.RunsFilter(statuses=[dg.DagsterRunStatus.STARTED]))
         lineage = instance.get_run_by_id(stages["stacking"]["run_ids"][-1])
         assert lineage is not None
         assert (lineage.tags[PLAN_TAG], lineage.tags[STAGE_TAG]) == (summary["plan_id"], "stacking")
@@ -117,13 +234,14 @@ def test_a_plan_killed_in_the_middle_of_a_stage_completes_without_repeating_fini
     assert contract.stacks
     assert contract.regime is not None
     text = (home.folder / "plans" / summary["plan_id"] / "summary.md").read_text()
-    assert "| base | done |" in text
+    assert "| report | done |" in text
     assert "| stacking | 5 h |" in text
 
-    third = started(home, "all", "--check-only", "--json")
-    output, said = third.communicate(timeout=PATIENCE_SECONDS)
-    assert third.returncode == 0, said
-    would = json.loads(output)
+
+def test_a_finished_plan_says_that_nothing_would_run(planned: Planned) -> None:
+    asked = plan_command(planned.home, "all", "--check-only", "--json")
+    assert asked.exit_code == 0, asked.output
+    would = json.loads(asked.stdout)
     assert [each["runs"] for each in would["stages"]] == [False] * 5
     assert all(each["why"] == "finished before, on the same inputs" for each in would["stages"])
     assert {check["name"] for check in would["checks"]} == {"memory", "shared memory", "disk", "clock", "data"}
@@ -138,37 +256,28 @@ def test_a_plan_killed_in_the_middle_of_a_stage_completes_without_repeating_fini
     ],
 )
 def test_cron_can_tell_wrong_usage_from_a_host_that_is_not_ready(
-    home: SmallHome, arguments: tuple[str, ...], code: int, said: str
+    planned: Planned, arguments: tuple[str, ...], code: int, said: str
 ) -> None:
-    done = started(home, *arguments)
-    _, errors = done.communicate(timeout=PATIENCE_SECONDS)
-    assert done.returncode == code, errors
-    assert said in errors
+    refused = plan_command(planned.home, *arguments)
+    assert refused.exit_code == code, refused.output
+    assert said in refused.stderr
 
 
-@pytest.mark.slow
-@pytest.mark.timeout(600)
-def test_the_lines_of_the_guide_backfill_a_home_as_they_stand(home: SmallHome) -> None:
+def test_the_lines_of_the_guide_backfill_a_home_as_they_stand(planned: Planned) -> None:
+    """Each in this process: to import what it needs again and again would take longer than what it does."""
     text = (REPOSITORY / "docs" / "h800.md").read_text()
     found = re.search(r"^## Backfills\n.*?^```bash\n(.*?)^```", text, flags=re.DOTALL | re.MULTILINE)
     assert found is not None
-    lines = found[1].strip().splitlines()
-    asked = " ".join(lines)
-    for what in ("market_history", "features", "vintages train", "historical_forecasts", "rebuilt_history"):
-        assert what in asked
+    lines, home = found[1].strip().splitlines(), planned.home
+    for what in ("market_history", "features", "vintages train", "rebuilt_history", "signal_history"):
+        assert what in " ".join(lines)
+    programs = {"dagster": dagster_cli, "eth-pipeline": get_command(app)}
     for line in lines:
-        done = subprocess.run(
-            shlex.split(line),
-            env={**os.environ, **home.environment},
-            capture_output=True,
-            text=True,
-            timeout=PATIENCE_SECONDS,
-            check=False,
-        )
-        assert done.returncode == 0, f"{line}\n{done.stderr[-2000:]}"
+        program, *arguments = shlex.split(line)
+        done = in_process(home, programs[program], *arguments)
+        assert done.exit_code == 0, f"{line}\n{done.output[-2000:]}"
     with home.entered() as instance:
-        for asset in ("market_history", "historical_forecasts", "rebuilt_history"):
+        for asset in ("market_history", "model_vintage", "historical_forecasts", "rebuilt_history"):
             months = instance.get_materialized_partitions(dg.AssetKey(asset))
             assert months >= {"2025-05-01", "2025-06-01"}, asset
-        assert instance.get_materialized_partitions(dg.AssetKey("model_vintage")) >= {"2025-05-01", "2025-06-01"}
         assert instance.get_materialized_partitions(dg.AssetKey("signal_history")) >= {"2025-06-28", "2025-06-29"}

@@ -10,7 +10,8 @@ import polars as pl
 import pytest
 
 from eth_pipeline.contracts.clock import iso
-from eth_pipeline.contracts.signal import CONSENSUS, FORECASTS, SignalRecord
+from eth_pipeline.contracts.decision_tables import CONSENSUS, FORECASTS
+from eth_pipeline.contracts.signal import SignalRecord
 from eth_pipeline.contracts.tables import FUNDING_RATES, KLINES, MARK_KLINES
 from eth_pipeline.signals.evidence import compute_consensus, load_evidence
 from eth_pipeline.signals.hourly import decide_hour

@@ -10,7 +10,7 @@ from pathlib import Path
 import polars as pl
 import pytest
 
-from eth_pipeline.contracts.signal import SIGNALS
+from eth_pipeline.contracts.decision_tables import SIGNALS
 from eth_pipeline.contracts.tables import FUNDING_RATES
 from eth_pipeline.errors import SettingsInvalid
 from eth_pipeline.lake import Lake

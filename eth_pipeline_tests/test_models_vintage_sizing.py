@@ -9,13 +9,8 @@ import numpy as np
 import polars as pl
 import pytest
 
-from eth_pipeline.contracts.artifact import (
-    HISTORICAL_FORECASTS,
-    FeatureInput,
-    HorizonModel,
-    PromotionDecision,
-    RuntimeContract,
-)
+from eth_pipeline.contracts.artifact import FeatureInput, HorizonModel, PromotionDecision, RuntimeContract
+from eth_pipeline.contracts.model_tables import HISTORICAL_FORECASTS
 from eth_pipeline.models.boosting import Boosting
 from eth_pipeline.models.dataset import HorizonTarget, TrainingSet
 from eth_pipeline.models.folds import learnable_rows

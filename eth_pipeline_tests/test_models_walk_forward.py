@@ -20,6 +20,16 @@ def walked(data: TrainingSet) -> WalkForward:
     return walk_forward(data, Boosting(QUICK), settings=SMALL, volatility_feature=VOLATILITY)
 
 
+def other_outcomes(data: TrainingSet, *, begin: int) -> TrainingSet:
+    """The history with every outcome from row `begin` on turned round; features are a copy that may be changed."""
+    changed = replace(data, features=data.features.copy(), targets=dict(data.targets))
+    for horizon, target in data.targets.items():
+        forward = target.forward_return.copy()
+        forward[begin:] = -3 * forward[begin:]
+        changed.targets[horizon] = replace(target, forward_return=forward, up=(forward > 0).astype(np.float32))
+    return changed
+
+
 @pytest.fixture(scope="module")
 def data() -> TrainingSet:
     return planted_history(5_400, strength=0.4, seed=1)
@@ -41,17 +51,22 @@ def test_every_hour_is_forecast_once_per_horizon_by_a_model_that_never_saw_it(wa
 def test_a_changed_future_changes_no_earlier_forecast(data: TrainingSet, walk: WalkForward) -> None:
     """The property behind every out-of-fold figure: refits, calibration, baselines, thresholds read the past only."""
     begin = 2_400 + 1_200
+    changed = other_outcomes(data, begin=begin)
     random = np.random.default_rng(9)
-    changed = replace(data, features=data.features.copy(), targets=dict(data.targets))
     changed.features[begin:] = random.standard_normal(changed.features[begin:].shape)
-    for horizon, target in data.targets.items():
-        forward = target.forward_return.copy()
-        forward[begin:] = -3 * forward[begin:]
-        up = (forward > 0).astype(np.float32)
-        changed.targets[horizon] = replace(target, forward_return=forward, up=up)
-    earlier = pl.col("fold") == 0
-    assert walked(changed).oof.filter(earlier).equals(walk.oof.filter(earlier))
-    assert not walked(changed).oof.filter(~earlier).equals(walk.oof.filter(~earlier))
+    earlier, again = pl.col("fold") == 0, walked(changed).oof
+    assert again.filter(earlier).equals(walk.oof.filter(earlier))
+    assert not again.filter(~earlier).equals(walk.oof.filter(~earlier))
+
+
+def test_the_outcomes_of_a_window_change_none_of_its_own_forecasts(data: TrainingSet, walk: WalkForward) -> None:
+    """A calibration fitted on the rows it is scored on passed every other test here; it flatters each figure."""
+    begin = 2_400 + 2 * 1_200
+    again = walked(other_outcomes(data, begin=begin)).oof
+    said = ["raw_probability", "probability", "constant_probability", "volatility_probability", "position"]
+    assert again.select(said).equals(walk.oof.select(said))
+    newest = pl.col("fold") == 2
+    assert not again.filter(newest)["up"].equals(walk.oof.filter(newest)["up"])
 
 
 def test_thresholds_wait_for_earlier_windows(walk: WalkForward) -> None:

@@ -7,11 +7,13 @@ from typing import Any
 import polars as pl
 import pytest
 
-from eth_pipeline.contracts.signal import TRANSITIONS, Reason, ReasonCode, SignalRecord
+from eth_pipeline.contracts.alert import AlertKind
+from eth_pipeline.contracts.decision_tables import TRANSITIONS
+from eth_pipeline.contracts.signal import Reason, ReasonCode, SignalRecord
 from eth_pipeline.exchange.state import HostState
 from eth_pipeline.operations.alerting import rules
 from eth_pipeline.operations.alerting.evidence import Disk, ExchangeTrouble, FailedRun, exchange_troubles
-from eth_pipeline.operations.alerting.kinds import AlertKind, Condition, Happening
+from eth_pipeline.operations.alerting.kinds import Condition, Happening
 from eth_pipeline.operations.alerting.watch import Question, ask
 from eth_pipeline.registry.alias import AliasCheck
 from eth_pipeline.signals.gate import MlAvailability

@@ -8,7 +8,8 @@ from typing import Any
 import polars as pl
 import pytest
 
-from eth_pipeline.contracts.signal import CONSENSUS, FORECASTS, SignalRecord
+from eth_pipeline.contracts.decision_tables import CONSENSUS, FORECASTS
+from eth_pipeline.contracts.signal import SignalRecord
 from eth_pipeline.contracts.tables import KLINES, MARK_KLINES
 from eth_pipeline.operations.config_audit import record_configuration
 from eth_pipeline.operations.lineage import lineage

@@ -7,10 +7,12 @@ import pytest
 import typer
 
 from eth_pipeline.cli import app
-from eth_pipeline.operations.alerting.kinds import AlertKind
+from eth_pipeline.contracts.alert import AlertKind
 from eth_pipeline.settings import AlertSettings
 
-RUNBOOK = (Path(__file__).resolve().parents[1] / "docs" / "operations.md").read_text()
+DOCS = Path(__file__).resolve().parents[1] / "docs"
+RUNBOOK = (DOCS / "operations.md").read_text()
+CHINESE = (DOCS / "operations.zh-CN.md").read_text()
 UNITS = Path(__file__).resolve().parents[1] / "deploy" / "systemd"
 
 
@@ -22,8 +24,9 @@ def commands() -> set[tuple[str, ...]]:
     return {tuple(match[1].split()) for match in found if match is not None}
 
 
-def test_every_alert_has_its_section_and_no_section_is_about_another() -> None:
-    sections = re.findall(r"^### `(\w+)`$", RUNBOOK, flags=re.MULTILINE)
+@pytest.mark.parametrize("text", [RUNBOOK, CHINESE], ids=["en", "zh"])
+def test_every_alert_has_its_section_and_no_section_is_about_another(text: str) -> None:
+    sections = re.findall(r"^### `(\w+)`$", text, flags=re.MULTILINE)
     assert sorted(sections) == sorted(str(kind) for kind in AlertKind)
 
 
@@ -31,6 +34,15 @@ def test_every_alert_has_its_section_and_no_section_is_about_another() -> None:
 def test_every_section_says_something(kind: AlertKind) -> None:
     body = RUNBOOK.partition(f"### `{kind}`\n")[2].partition("\n##")[0]
     assert len(body.split()) > 30
+
+
+@pytest.mark.parametrize("kind", AlertKind)
+def test_the_chinese_section_names_the_same_commands_settings_and_files(kind: AlertKind) -> None:
+    def named(text: str) -> set[str]:
+        body = text.partition(f"### `{kind}`\n")[2].partition("\n##")[0]
+        return {" ".join(word.split()) for word in re.findall(r"`([^`]+)`", body)}
+
+    assert named(RUNBOOK) <= named(CHINESE) | {"paper", "live"}
 
 
 def test_every_command_of_the_runbook_exists() -> None:

@@ -13,7 +13,8 @@ from typer.testing import CliRunner
 
 from eth_pipeline.cli.shadow import shadow_report
 from eth_pipeline.contracts.clock import SystemClock, floor_hour
-from eth_pipeline.contracts.signal import FORECASTS, Reason, ReasonCode
+from eth_pipeline.contracts.decision_tables import FORECASTS
+from eth_pipeline.contracts.signal import Reason, ReasonCode
 from eth_pipeline.contracts.tables import KLINES, MARK_KLINES
 from eth_pipeline.lake import Lake
 from eth_pipeline.operations.shadow_plots import draw

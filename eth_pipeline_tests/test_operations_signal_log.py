@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from eth_pipeline.contracts.signal import SIGNALS, Reason, ReasonCode, SignalRecord, SignalState
+from eth_pipeline.contracts.decision_tables import SIGNALS
+from eth_pipeline.contracts.signal import Reason, ReasonCode, SignalRecord, SignalState
 from eth_pipeline.lake import Lake
 from eth_pipeline.operations.manifest import collect_manifest
 from eth_pipeline.operations.signal_log import SignalLog

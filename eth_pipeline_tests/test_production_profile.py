@@ -22,7 +22,8 @@ import pytest
 from eth_pipeline.cli.market import MarketPlan
 from eth_pipeline.cli.processes import ProcessGroup, accepts, free_port
 from eth_pipeline.contracts.clock import HOUR, floor_hour
-from eth_pipeline.contracts.signal import SIGNALS, SignalRecord, record_from_json
+from eth_pipeline.contracts.decision_tables import SIGNALS
+from eth_pipeline.contracts.signal import SignalRecord, record_from_json
 from eth_pipeline.contracts.tables import STREAMS
 from eth_pipeline.defs.instance import open_instance
 from eth_pipeline.lake import Lake

@@ -7,7 +7,7 @@ import numpy as np
 import polars as pl
 import pytest
 
-from eth_pipeline.contracts.artifact import OOF_FORECASTS
+from eth_pipeline.contracts.model_tables import OOF_FORECASTS
 from eth_pipeline.lake import Lake
 from eth_pipeline.models.report import Estimate
 from eth_pipeline.registry.champion import compare, store_oof

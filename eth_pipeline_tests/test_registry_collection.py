@@ -10,7 +10,8 @@ from typing import Any
 import polars as pl
 import pytest
 
-from eth_pipeline.contracts.artifact import DECISION, OOF_FORECASTS, SIGNATURE, TRIED_PNL
+from eth_pipeline.contracts.artifact import DECISION, SIGNATURE
+from eth_pipeline.contracts.model_tables import OOF_FORECASTS, TRIED_PNL
 from eth_pipeline.errors import (
     ArchiveRefused,
     BundleExpired,

@@ -1,6 +1,8 @@
 """The registry on a real MLflow with SQLite: what is written there can be read there, with its own client."""
 
 import socket
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -44,6 +46,30 @@ def mlflow_client(store: RegistryStore) -> Any:
     from mlflow import MlflowClient
 
     return MlflowClient(store.tracking_uri, store.tracking_uri)
+
+
+@pytest.mark.slow
+def test_two_processes_may_be_the_first_ones_of_a_new_registry(tmp_path: Path) -> None:
+    """Two steps of a plan, side by side on a new node, both made the tables: both failed, and the file was lost."""
+    script = (
+        "import sys, mlflow; from pathlib import Path; from eth_pipeline.registry.mlflow_store import RegistryStore\n"
+        f"store = RegistryStore('sqlite:///{tmp_path}/mlflow.db', artifact_root=Path({str(tmp_path)!r}))\n"
+        "print('ready', flush=True); sys.stdin.readline(); print(store.tries())"
+    )
+    pipe = subprocess.PIPE
+    both = [
+        subprocess.Popen([sys.executable, "-c", script], stdin=pipe, stdout=pipe, stderr=pipe, text=True)
+        for _ in range(2)
+    ]
+    for process in both:
+        assert process.stdout is not None
+        assert process.stdout.readline() == "ready\n"
+    for process in both:
+        assert process.stdin is not None
+        process.stdin.write("go\n")
+        process.stdin.flush()
+    answers = [process.communicate(timeout=120) for process in both]
+    assert [answer for answer, _ in answers] == ["0\n", "0\n"], answers
 
 
 def test_an_empty_registry_has_no_versions_and_no_tries(store: RegistryStore) -> None:

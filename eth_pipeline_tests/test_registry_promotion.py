@@ -8,7 +8,8 @@ import numpy as np
 import polars as pl
 import pytest
 
-from eth_pipeline.contracts.artifact import OOF_FORECASTS, PromotionDecision
+from eth_pipeline.contracts.artifact import PromotionDecision
+from eth_pipeline.contracts.model_tables import OOF_FORECASTS
 from eth_pipeline.errors import DecisionRefused, RegistryUnavailable, SettingsInvalid
 from eth_pipeline.lake import Lake
 from eth_pipeline.registry.bundle import fingerprint, verify_bundle, write_bundle

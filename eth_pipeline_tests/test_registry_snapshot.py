@@ -11,7 +11,7 @@ import polars as pl
 import pytest
 from polars.testing import assert_frame_equal
 
-from eth_pipeline.contracts.artifact import OOF_FORECASTS, TRIED_PNL
+from eth_pipeline.contracts.model_tables import OOF_FORECASTS, TRIED_PNL
 from eth_pipeline.contracts.tables import FUNDING_RATES, KLINES, MARK_KLINES
 from eth_pipeline.errors import (
     ArchiveRefused,

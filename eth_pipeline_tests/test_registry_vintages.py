@@ -5,8 +5,8 @@ from pathlib import Path
 
 import polars as pl
 
-from eth_pipeline.contracts.artifact import HISTORICAL_FORECASTS
-from eth_pipeline.contracts.tables import TableContract
+from eth_pipeline.contracts.model_tables import HISTORICAL_FORECASTS
+from eth_pipeline.contracts.table import TableContract
 from eth_pipeline.lake import Lake
 from eth_pipeline.registry.vintages import upgrade_forecasts
 

@@ -7,11 +7,11 @@ import numpy as np
 import polars as pl
 import pytest
 
-from eth_pipeline.contracts.signal import CONSENSUS, ConsensusSnapshot
+from eth_pipeline.contracts.signal import ConsensusSnapshot
 from eth_pipeline.contracts.tables import KLINES
 from eth_pipeline.settings import SignalSettings
 from eth_pipeline.signals.consensus import build_consensus, timeframe_bars
-from eth_pipeline.signals.consensus_history import consensus_history, consensus_rows
+from eth_pipeline.signals.consensus_history import consensus_history
 from eth_pipeline.signals.history import hours_between
 from eth_pipeline.signals.strategy import score_timeframe
 from eth_pipeline_tests.decision_samples import HOUR, NOON, bars, walk
@@ -92,15 +92,6 @@ def test_later_bars_and_other_symbols_change_nothing() -> None:
 def test_only_full_hours_are_asked_for() -> None:
     with pytest.raises(ValueError, match="no full hour"):
         _history(HOURLY, (NOON + timedelta(minutes=1),))
-
-
-def test_rows_of_a_history_conform_and_hours_without_bars_have_none() -> None:
-    history = _history(HOURLY, SPAN)
-    rows = CONSENSUS.conform(consensus_rows(history, symbol="ETHUSDT", provenance="simulated"))
-    assert rows.height == sum(bool(snapshot.scores) for snapshot in history.values()) < len(SPAN)
-    stored = ConsensusSnapshot.model_validate_json(rows["snapshot"][0])
-    assert stored == history[rows["decision_time"][0]]
-    assert (rows["available_at"] <= rows["decision_time"]).all()
 
 
 def test_recorded_history_is_the_same_hour_by_hour(real_data: Path) -> None:

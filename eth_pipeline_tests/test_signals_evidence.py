@@ -8,7 +8,8 @@ import polars as pl
 import pytest
 
 from eth_pipeline.contracts.artifact import FeatureInput, HorizonModel
-from eth_pipeline.contracts.signal import CONSENSUS, FORECASTS, ReasonCode, SignalState
+from eth_pipeline.contracts.decision_tables import CONSENSUS, FORECASTS
+from eth_pipeline.contracts.signal import ReasonCode, SignalState
 from eth_pipeline.contracts.tables import FUNDING_RATES, KLINES, MARK_KLINES
 from eth_pipeline.errors import BundleAbsent, BundleRefused
 from eth_pipeline.features.build import feature_names, features_contract
@@ -18,13 +19,8 @@ from eth_pipeline.registry.decision import decide
 from eth_pipeline.registry.production import point_to
 from eth_pipeline.registry.signing import create_key_pair
 from eth_pipeline.settings import GateSettings, Settings
-from eth_pipeline.signals.evidence import (
-    Evidence,
-    compute_consensus,
-    compute_forecasts,
-    load_evidence,
-    running_schema,
-)
+from eth_pipeline.signals.bundle_in_use import running_schema
+from eth_pipeline.signals.evidence import Evidence, compute_consensus, compute_forecasts, load_evidence
 from eth_pipeline.signals.kill_switch import pull, release
 from eth_pipeline_tests.decision_samples import HOUR, NOON, bars, funding, mark_bars, sample_settings, walk
 from eth_pipeline_tests.registry_maker import contract, data_versions, report
@@ -283,6 +279,15 @@ def test_an_hour_without_features_or_consensus_is_blocked_by_the_features(host: 
 def test_features_of_another_definition_do_not_count(host: Host) -> None:
     host.settings = host.settings.model_copy(update={"cross_symbols": ("SOLUSDT",)})
     assert "features_missing" in codes(host.evidence())
+
+
+def test_an_hour_that_is_decided_late_is_judged_by_the_clock_and_not_by_its_name(host: Host) -> None:
+    """Measured at the hour itself every bar is fresh, however long ago the hour was."""
+    in_time, late = host.evidence(now=CLOCK), host.evidence(now=NOON + HOUR)
+    stale = [reason.subject for reason in late.verdict.reasons if reason.code is ReasonCode.STREAM_STALE]
+    assert ReasonCode.STREAM_STALE not in codes(in_time)
+    assert "klines ETHUSDT" in stale
+    assert late.verdict.state is SignalState.BLOCKED
 
 
 def test_an_exchange_that_did_not_answer_is_a_reason_even_on_fresh_rows(host: Host) -> None:

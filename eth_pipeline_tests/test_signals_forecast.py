@@ -7,7 +7,7 @@ from pathlib import Path
 import polars as pl
 import pytest
 
-from eth_pipeline.contracts.artifact import MODELS, HorizonModel, PromotionDecision, RuntimeContract
+from eth_pipeline.contracts.artifact import MODELS, HorizonModel, PromotionDecision, QuantileModel, RuntimeContract
 from eth_pipeline.errors import BundleExpired, BundleRefused, SchemaMismatch
 from eth_pipeline.registry.bundle import VerifiedBundle
 from eth_pipeline.signals.forecast import BundleForecaster, calibrate
@@ -15,6 +15,22 @@ from eth_pipeline_tests.decision_samples import NOON, runtime_contract
 
 WEIGHTS = (1.0, 10.0, 100.0)
 ROW = pl.DataFrame({"c": [0.003], "unused": [9.0], "a": [0.1], "b": [0.02]})
+
+
+def _spread_bytes(values: tuple[float, ...]) -> bytes:
+    """A model that answers `values` for every row."""
+    from onnx import TensorProto, helper
+
+    number = TensorProto.FLOAT
+    graph = helper.make_graph(
+        [helper.make_node("Identity", ["values"], ["quantiles"])],
+        "spread",
+        [helper.make_tensor_value_info("features", number, [None, 3])],
+        [helper.make_tensor_value_info("quantiles", number, [1, len(values)])],
+        [helper.make_tensor("values", number, [1, len(values)], values)],
+    )
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=9)
+    return bytes(model.SerializeToString())
 
 
 def _onnx_bytes(*, sigmoid: bool) -> bytes:
@@ -50,6 +66,8 @@ def _forecaster(folder: Path, *, contract: RuntimeContract | None = None, sigmoi
     (folder / MODELS).mkdir()
     for model in contract.models:
         (folder / MODELS / model.file).write_bytes(_onnx_bytes(sigmoid=sigmoid))
+    for spread in contract.quantiles:
+        (folder / MODELS / spread.file).write_bytes(_spread_bytes((-0.001, 0.0, 0.001)))
     decision = PromotionDecision(
         decision_id="d1",
         decided_at=NOON,
@@ -105,6 +123,19 @@ def test_each_horizon_is_calibrated_by_its_own_constants(tmp_path: Path) -> None
 def test_a_calibrated_probability_stays_a_probability(raw: float) -> None:
     model: HorizonModel = runtime_contract().models[0].model_copy(update={"calibration_slope": 200.0})
     assert 0.0 <= calibrate(raw, model) <= 1.0
+
+
+def test_offsets_that_turn_quantiles_round_leave_them_ascending(tmp_path: Path) -> None:
+    spread = QuantileModel(
+        horizon_hours=5,
+        file="quantiles_5h.onnx",
+        input_name="features",
+        output_name="quantiles",
+        levels=(0.1, 0.5, 0.9),
+        offsets=(0.02, 0.0, -0.02),
+    )
+    answer = _forecaster(tmp_path, contract=runtime_contract(quantiles=(spread,))).forecast(ROW, now=NOON)
+    assert answer.quantiles[5] == pytest.approx({0.1: -0.019, 0.5: 0.0, 0.9: 0.019})
 
 
 def test_a_missing_input_column_is_refused_by_name(tmp_path: Path) -> None:

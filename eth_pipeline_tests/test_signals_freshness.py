@@ -3,9 +3,11 @@
 from datetime import datetime, timedelta
 from pathlib import Path
 
+import polars as pl
 import pytest
 
 from eth_pipeline.contracts.signal import StreamFreshness
+from eth_pipeline.contracts.table import INSTANT
 from eth_pipeline.contracts.tables import (
     FUNDING_RATES,
     KLINES,
@@ -65,6 +67,14 @@ def test_the_lag_is_counted_from_settlement_and_period_end(lake: Lake) -> None:
     assert _one(lake, NOON, "funding_rates").lag_hours == 4
     assert _one(lake, NOON, "open_interest").lag_hours == pytest.approx(5 / 60)
     assert not _one(lake, NOON + 5 * HOUR, "funding_rates").fresh
+
+
+def test_a_row_that_was_published_late_is_as_old_as_what_it_tells(tmp_path: Path) -> None:
+    """Counted from its publication, a snapshot of three hours ago would look a minute old."""
+    lake, published = Lake(str(tmp_path / "late")), NOON - timedelta(minutes=1)
+    lake.upsert(OPEN_INTEREST, open_interest(NOON - 3 * HOUR).with_columns(available_at=pl.lit(published, INSTANT)))
+    found = _one(lake, NOON, "open_interest")
+    assert (found.lag_hours, found.newest_available_at) == (3, published)
 
 
 def test_an_absent_stream_is_not_fresh_and_has_no_lag(tmp_path: Path) -> None:

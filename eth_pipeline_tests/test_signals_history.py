@@ -8,7 +8,7 @@ import numpy as np
 import polars as pl
 import pytest
 
-from eth_pipeline.contracts.artifact import HISTORICAL_FORECASTS
+from eth_pipeline.contracts.model_tables import HISTORICAL_FORECASTS
 from eth_pipeline.contracts.quality import GAP_LEDGER, data_gaps
 from eth_pipeline.contracts.signal import Action, ReasonCode, SignalRecord, SignalState
 from eth_pipeline.lake import Lake

@@ -8,7 +8,7 @@ import pytest
 from pydantic import SecretStr
 
 from eth_pipeline.contracts.clock import FixedClock
-from eth_pipeline.contracts.signal import FORECASTS
+from eth_pipeline.contracts.decision_tables import FORECASTS
 from eth_pipeline.errors import BundleExpired
 from eth_pipeline.serving.server import InferenceServer
 from eth_pipeline.signals.forecast import ModelInfo

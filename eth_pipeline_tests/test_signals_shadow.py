@@ -8,7 +8,7 @@ import polars as pl
 import pytest
 
 from eth_pipeline.contracts.artifact import DECISION
-from eth_pipeline.contracts.signal import FORECASTS
+from eth_pipeline.contracts.decision_tables import FORECASTS
 from eth_pipeline.errors import (
     BundleExpired,
     BundleRefused,

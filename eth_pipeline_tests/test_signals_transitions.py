@@ -7,7 +7,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from eth_pipeline.contracts.signal import TRANSITIONS, Reason, ReasonCode, SignalRecord, SignalState
+from eth_pipeline.contracts.decision_tables import TRANSITIONS
+from eth_pipeline.contracts.signal import Reason, ReasonCode, SignalRecord, SignalState
 from eth_pipeline.signals.hourly import missed_record
 from eth_pipeline.signals.policy import judge
 from eth_pipeline.signals.transitions import new_transitions

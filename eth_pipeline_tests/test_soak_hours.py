@@ -5,122 +5,53 @@ it finds in a minute is nothing.
 """
 
 import json
-import os
+import shutil
+import subprocess
+import sys
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass
-from datetime import timedelta
 from pathlib import Path
 
-import numpy as np
-import polars as pl
 import pytest
 
-from eth_pipeline.cli.market import MarketPlan
-from eth_pipeline.contracts.artifact import OOF_FORECASTS, FeatureInput
-from eth_pipeline.contracts.clock import HOUR, floor_hour
 from eth_pipeline.contracts.tables import STREAMS
-from eth_pipeline.defs.assets.training_set import registry_store
-from eth_pipeline.defs.instance import open_instance
-from eth_pipeline.features.build import feature_names
-from eth_pipeline.lake import Lake
-from eth_pipeline.registry.bundle import fingerprint, write_bundle
-from eth_pipeline.registry.champion import store_oof
-from eth_pipeline.registry.production import materialize_production
-from eth_pipeline.registry.promotion import promote_candidate
 from eth_pipeline.sandbox.server import Sandbox
-from eth_pipeline.sandbox.synthetic import SyntheticMarket
-from eth_pipeline.settings import Settings, load_settings
-from eth_pipeline.signals.evidence import expectations, running_schema
-from eth_pipeline.soak.hours import Diary, Lived, Soak
+from eth_pipeline.settings import load_settings
+from eth_pipeline.soak.diary import Diary, Lived
+from eth_pipeline.soak.hours import Soak
 from eth_pipeline.soak.invariants import INVARIANTS
 from eth_pipeline.soak.plan import SoakPlan, read_plan
 from eth_pipeline.soak.report import soak_report, write_report
 from eth_pipeline.soak.schedule import Hour, draw_schedule
 from eth_pipeline.soak.worker import Order, Worker
-from eth_pipeline_tests.inference_host import INPUTS, plain_parts
-from eth_pipeline_tests.registry_maker import contract, data_versions, registry_folder, report
+from eth_pipeline_tests.promoted_home import PromotedHome, promoted_home, promoted_market
+from eth_pipeline_tests.registry_maker import registry_folder
 from eth_pipeline_tests.small_home import AS_OF
 
-pytestmark = pytest.mark.timeout(900)  # beside other test processes it takes a multiple of its minute
-HOURS = 8
-HISTORY = timedelta(days=40)
-SYMBOLS = ("ETHUSDT", "BTCUSDT")
-
-
-@dataclass(frozen=True)
-class Living:
-    """A home with a promoted model, and the exchange it reads."""
-
-    sandbox: Sandbox
-    settings: Settings
-    environment: dict[str, str]
-
-
-def promote(settings: Settings) -> None:
-    """Put a small real model into production, through the registry."""
-    inputs = feature_names(symbol="ETHUSDT", cross_symbols=settings.cross_symbols)[:INPUTS]
-    parts, lake, folder = plain_parts(), Lake.of(settings), settings.home / "candidates" / "first"
-    made = contract(
-        created_at=AS_OF - HOUR,
-        expires_at=AS_OF + timedelta(days=45),
-        trained_until=AS_OF - timedelta(days=1),
-        provenance="simulated",
-        base_interval=settings.base_interval,
-        feature_schema=running_schema(settings),
-        inputs=tuple(FeatureInput(name=name) for name in inputs),
-        **parts.fields,
-    )
-    figures = report(provenance="simulated")
-    write_bundle(folder, contract=made, models=parts.files, report=figures, data=data_versions())
-    outcome = np.random.default_rng(1).standard_normal(3_000)
-    rows = pl.DataFrame(
-        {
-            "horizon_hours": 5,
-            "decision_time": [floor_hour(AS_OF) - n * HOUR for n in range(3_000, 0, -1)],
-            "fold": 0,
-            "probability": 1 / (1 + np.exp(-outcome)),
-            "up": (outcome > 0).astype(np.int8),
-            "forward_return": outcome * 0.01,
-        },
-        schema_overrides={name: OOF_FORECASTS.schema[name] for name in ("horizon_hours", "decision_time", "fold")},
-    )
-    store_oof(lake, rows, fingerprint=fingerprint(folder), symbol="ETHUSDT", provenance="simulated")
-    store, expected = registry_store(settings), expectations(settings, now=AS_OF)
-    decision, _ = promote_candidate(folder, store=store, lake=lake, settings=settings, run_id="made", **expected)
-    assert decision.promoted, decision.summary
-    materialize_production(store, home=settings.home, **expected)
+pytestmark = pytest.mark.timeout(1800)  # beside other test processes it takes a multiple of its minute
+HOURS = 24
+AGAIN_HOURS = 3
+_NO_RACE = ("again", "read_only_lake", "powered_off")
 
 
 @pytest.fixture(scope="module")
-def living(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Living]:
-    home, before = tmp_path_factory.mktemp("soak"), dict(os.environ)
+def living(tmp_path_factory: pytest.TempPathFactory) -> Iterator[PromotedHome]:
+    home = tmp_path_factory.mktemp("soak")
     registry_folder(tmp_path_factory).rename(home / "mlflow")
-    start = floor_hour(AS_OF) - HISTORY
-    market = SyntheticMarket(seed=7, start=start, end=AS_OF + timedelta(days=30), symbols=SYMBOLS)
-    plan = MarketPlan(replay=None, as_of=AS_OF, strength=1.0, seed=7, years=HISTORY.days / 365.25)
-    with Sandbox(market, now=AS_OF) as sandbox:
-        environment = {
-            **plan.environment(home=home, url=sandbox.url),
-            "ETH_PIPELINE_CROSS_SYMBOLS": '["BTCUSDT"]',
-            "ETH_PIPELINE_TRAINING__HORIZONS_HOURS": "[5]",
-            "ETH_PIPELINE_TRAINING__BOOTSTRAP_SAMPLES": "50",
-        }
-        os.environ.update({**environment, **read_plan().environment})
-        try:
-            settings = load_settings()
-            open_instance(settings).dispose()
-            promote(settings)
-            yield Living(sandbox, settings, environment)
-        finally:
-            os.environ.clear()
-            os.environ.update(before)
+    with promoted_home(home, market=promoted_market(("ETHUSDT", "BTCUSDT"))) as made:
+        shutil.copytree(home, as_promoted(made))
+        yield made
+
+
+def as_promoted(living: PromotedHome) -> Path:
+    """A copy of the home from before its first hour."""
+    return living.settings.home.with_name("as-promoted")
 
 
 @pytest.fixture(scope="module")
-def lived(living: Living) -> tuple[SoakPlan, tuple[Hour, ...], Diary]:
-    """A third of a day with everything in it; the first hour fills the lake."""
-    plan = read_plan().model_copy(update={"first_calm_hours": 1, "storm_hours": 5})
+def lived(living: PromotedHome) -> tuple[SoakPlan, tuple[Hour, ...], Diary]:
+    """A day with everything in it; the first hour fills the lake."""
+    plan = read_plan()
     schedule = draw_schedule(plan, days=HOURS / 24, seed=3)
     with Soak(
         plan,
@@ -166,7 +97,42 @@ def test_the_report_names_every_invariant_and_its_digest_ignores_the_machine(
 
 
 @pytest.mark.slow
-def test_a_worker_that_is_killed_says_so_and_another_one_takes_over(living: Living) -> None:
+def test_two_soaks_of_one_seed_report_the_same(
+    living: PromotedHome, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Without a kill and without two schedulers: which of two processes comes first the machine decides."""
+    whole = read_plan()
+    kept = {name: t for name, t in whole.troubles.items() if t.fault is not None or t.host in _NO_RACE}
+    plan = whole.model_copy(update={"troubles": kept, "first_calm_hours": 1})
+    schedule = draw_schedule(plan, days=AGAIN_HOURS / 24, seed=5)
+    reports = []
+    for folder in (tmp_path / "first", tmp_path / "second"):
+        shutil.copytree(as_promoted(living), folder)
+        diary = soaked(living, folder, plan, schedule, monkeypatch)
+        reports.append(soak_report(diary, schedule=schedule, seed=5, days=AGAIN_HOURS / 24))
+    assert reports[0]["decided"] == reports[1]["decided"]
+    assert reports[0]["digest"] == reports[1]["digest"]
+    assert reports[0]["passed"]
+    assert len({hour["state"] for hour in reports[0]["decided"]["hours"]}) > 1, "the troubles had an effect"
+
+
+def soaked(
+    living: PromotedHome, folder: Path, plan: SoakPlan, schedule: tuple[Hour, ...], monkeypatch: pytest.MonkeyPatch
+) -> Diary:
+    """One soak of the home in `folder`, on an exchange of its own at the first hour."""
+    with Sandbox(living.sandbox.market, now=AS_OF) as sandbox:
+        urls = {name: sandbox.url for name in living.environment if name.endswith("_URL")}
+        environment = {**living.environment, **urls, "ETH_PIPELINE_HOME": str(folder)}
+        for name, value in environment.items():
+            monkeypatch.setenv(name, value)
+        with Soak(
+            plan, sandbox=sandbox, settings=load_settings(), environment=environment, monotonic=time.monotonic
+        ) as soak:
+            return soak.live(schedule)
+
+
+@pytest.mark.slow
+def test_a_worker_that_is_killed_says_so_and_another_one_takes_over(living: PromotedHome) -> None:
     worker = Worker(living.environment)
     answer = worker.run(Order(die_at_touch=20))
     assert (answer.killed, answer.succeeded) == (True, False)
@@ -183,3 +149,16 @@ def test_every_stream_has_its_truth() -> None:
     from eth_pipeline.soak.truth import _VALUES
 
     assert set(_VALUES) == set(STREAMS)
+
+
+def test_what_workers_are_forked_with_starts_no_thread() -> None:
+    """A fork inherits what a thread holds and not the thread; importing onnxruntime, for one, starts one."""
+    code = """
+import os
+import eth_pipeline.soak.worker
+before = len(os.listdir("/proc/self/task"))
+import eth_pipeline.soak.preloaded
+print(len(os.listdir("/proc/self/task")) - before)
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=120, check=True)
+    assert done.stdout.split() == ["0"]

@@ -11,7 +11,8 @@ import polars as pl
 import pytest
 
 from eth_pipeline.contracts.clock import HOUR
-from eth_pipeline.contracts.signal import SIGNALS, Reason, ReasonCode, SignalRecord
+from eth_pipeline.contracts.decision_tables import SIGNALS
+from eth_pipeline.contracts.signal import Reason, ReasonCode, SignalRecord
 from eth_pipeline.contracts.tables import STREAMS
 from eth_pipeline.exchange.ingest import ingest_stream
 from eth_pipeline.exchange.transport import Transport

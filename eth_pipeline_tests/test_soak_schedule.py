@@ -8,7 +8,7 @@ import yaml
 from eth_pipeline.errors import SettingsInvalid
 from eth_pipeline.sandbox.faults import KINDS
 from eth_pipeline.soak.plan import DEFAULT_PLAN, read_plan
-from eth_pipeline.soak.schedule import counts, draw_schedule
+from eth_pipeline.soak.schedule import InForce, counts, draw_schedule
 
 PLAN = read_plan()
 
@@ -64,3 +64,15 @@ def test_a_wrong_plan_is_refused_with_its_file_named(tmp_path: Path, change: dic
 def test_an_absent_plan_is_refused() -> None:
     with pytest.raises(SettingsInvalid, match="Correct it"):
         read_plan(Path("nowhere.yaml"))
+
+
+def test_calm_begins_four_hours_after_the_last_trouble() -> None:
+    in_force = InForce()
+    assert in_force.is_calm(0), "nothing has happened yet"
+    in_force.extend("down", last=2)
+    in_force.extend("slow", last=1)
+    assert [in_force.names(number) for number in (1, 2, 3)] == [("down", "slow"), ("down",), ()]
+    assert [in_force.is_calm(number) for number in (5, 6)] == [False, True]
+    in_force.extend("expired", last=9)
+    in_force.clear()
+    assert in_force.names(7) == ()

@@ -7,7 +7,8 @@ import polars as pl
 import pytest
 
 from eth_pipeline.contracts.clock import HOUR
-from eth_pipeline.contracts.signal import SIGNALS, record_from_json
+from eth_pipeline.contracts.decision_tables import SIGNALS
+from eth_pipeline.contracts.signal import record_from_json
 from eth_pipeline.lake import Lake
 from eth_pipeline.trading.rebuild import REBUILT_EVENTS, REBUILT_SIGNALS
 from eth_pipeline_tests.lived_hours import account_differs, again, differing_hours, lived_home

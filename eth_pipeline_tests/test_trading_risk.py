@@ -41,6 +41,13 @@ def test_the_daily_limit_counts_the_loss_of_24_hours(equity: float, refused: lis
     assert limits(judge(10_000.0, equity)) == refused
 
 
+def test_a_loss_of_exactly_its_limit_is_refused() -> None:
+    """A quarter is exact in binary; 5 % of 10,000 is not, and lies a hair beyond its limit."""
+    quarter = AccountSettings(max_daily_loss_share=0.25, max_weekly_loss_share=1.0, max_drawdown_share=1.0)
+    assert limits(judge(10_000.0, 7_500.0, settings=quarter)) == ["daily_loss"]
+    assert limits(judge(10_000.0, 7_501.0, settings=quarter)) == []
+
+
 def test_the_sentence_has_the_loss_its_begin_and_the_limit() -> None:
     verdict = judge(10_000.0, 9_400.0)
     assert verdict.reason == (

@@ -7,7 +7,8 @@ import polars as pl
 import pytest
 from deltalake import DeltaTable
 
-from eth_pipeline.contracts.tables import FUNDING_RATES, KLINES, MARK_KLINES, TableContract
+from eth_pipeline.contracts.table import TableContract
+from eth_pipeline.contracts.tables import FUNDING_RATES, KLINES, MARK_KLINES
 from eth_pipeline.lake import Lake
 from eth_pipeline.operations.signal_log import SignalLog
 from eth_pipeline.settings import Settings

@@ -8,7 +8,8 @@ import polars as pl
 import pytest
 from hypothesis import given, settings
 
-from eth_pipeline.contracts.signal import SIGNALS, Reason, ReasonCode
+from eth_pipeline.contracts.decision_tables import SIGNALS
+from eth_pipeline.contracts.signal import Reason, ReasonCode
 from eth_pipeline.contracts.tables import FUNDING_RATES, KLINES, MARK_KLINES
 from eth_pipeline.lake import Lake
 from eth_pipeline.operations.signal_log import SignalLog

@@ -12,7 +12,7 @@ import httpx2
 import pytest
 from playwright.sync_api import BrowserContext, Page, expect, sync_playwright
 
-from eth_pipeline.contracts.signal import SIGNALS
+from eth_pipeline.contracts.decision_tables import SIGNALS
 from eth_pipeline.lake import Lake
 from eth_pipeline_tests.running_up import Up, running_up, small_demo_home
 

@@ -58,7 +58,10 @@ def make_application(
     app.add_exception_handler(PartUnreadable, _on_unreadable)
     app.add_exception_handler(Exception, _on_bug)
     app.openapi = cache(partial(_documentation, app, asks=sessions.asks))  # type: ignore[method-assign]  # FastAPI's own way to replace it
-    return Answers(Door(app, sessions=sessions, hosts=hosts), secrets=secrets_of(source.settings, token=token))
+    return Answers(
+        Door(app, sessions=sessions, hosts=hosts, language=source.settings.language),
+        secrets=secrets_of(source.settings, token=token),
+    )
 
 
 def _documentation(app: FastAPI, *, asks: bool) -> dict[str, Any]:

@@ -22,8 +22,10 @@ from starlette.responses import RedirectResponse, Response
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from eth_pipeline.board.problems import API, problem
+from eth_pipeline.board.templating import LANGUAGE
 from eth_pipeline.board.token import is_loopback
 from eth_pipeline.contracts.clock import Clock
+from eth_pipeline.settings import Language
 
 COOKIE = "eth_pipeline_board"
 LOGIN = "/login"
@@ -89,17 +91,20 @@ class Door:
         inner: what answers an admitted request.
         sessions: tokens and cookies.
         hosts: names, without port, that a request may be addressed to; None takes any.
+        language: of the pages; it goes along with every request.
     """
 
-    def __init__(self, inner: ASGIApp, *, sessions: Sessions, hosts: frozenset[str] | None) -> None:
+    def __init__(self, inner: ASGIApp, *, sessions: Sessions, hosts: frozenset[str] | None, language: Language) -> None:
         self._inner = inner
         self._sessions = sessions
         self._hosts = hosts
+        self._language = language
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer a refusal, or let the request in."""
         if scope["type"] != "http":
             return  # there are no sockets to open here
+        scope[LANGUAGE] = self._language
         request = Request(scope, receive)
         refusal = self._refusal(request)
         await (refusal or self._inner)(scope, receive, send)

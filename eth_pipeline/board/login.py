@@ -61,7 +61,7 @@ def make_login(sessions: Sessions, *, attempts: Attempts) -> APIRouter:
         wanted = _page(request.query_params.get("next", "/"))
         if sessions.admits(request):
             return RedirectResponse(wanted, status_code=303)
-        return page("login.html", {"wanted": wanted, "refusal": None})
+        return page(request, "login.html", {"wanted": wanted, "refusal": None})
 
     @router.post(LOGIN)
     async def enter(request: Request) -> Response:
@@ -78,10 +78,10 @@ def make_login(sessions: Sessions, *, attempts: Attempts) -> APIRouter:
         if wait := attempts.wait_seconds():
             refusal = f"Too many wrong tokens. Try again in {wait} s."
             headers = {"Retry-After": str(wait)}
-            return page("login.html", {"wanted": wanted, "refusal": refusal}, status_code=429, headers=headers)
+            return page(request, "login.html", {"wanted": wanted, "refusal": refusal}, status_code=429, headers=headers)
         if not sessions.knows(fields.get("token", "").strip()):
             attempts.count_wrong()
-            return page("login.html", {"wanted": wanted, "refusal": "That is not the token."}, status_code=401)
+            return page(request, "login.html", {"wanted": wanted, "refusal": "That is not the token."}, status_code=401)
         entered = RedirectResponse(wanted, status_code=303)
         entered.set_cookie(
             COOKIE,

@@ -19,7 +19,8 @@ from eth_pipeline.board.source import BoardSource
 from eth_pipeline.board.templating import page
 from eth_pipeline.contracts.artifact import expired
 from eth_pipeline.contracts.clock import HOUR, parse_instant
-from eth_pipeline.signals.reason_docs import EXPLANATIONS
+from eth_pipeline.contracts.wording.alerts import ALERTS
+from eth_pipeline.contracts.wording.reasons import REASONS
 
 _OLD = 2 * HOUR
 
@@ -29,7 +30,7 @@ def make_pages(source: BoardSource, *, sessions: Sessions) -> APIRouter:
     router = APIRouter(include_in_schema=False)
 
     @router.get("/")
-    def now_page() -> Response:
+    def now_page(request: Request) -> Response:
         """Everything about now."""
         now = source.clock.now()
         account, model, manifest = attempt(source.account), attempt(source.model), attempt(source.manifest)
@@ -48,10 +49,10 @@ def make_pages(source: BoardSource, *, sessions: Sessions) -> APIRouter:
             "board_digest": source.settings.digest(),
             "masked": source.settings.masked(),
         }
-        return page("now.html", _frame(now, source, sessions, here="now") | facts)
+        return page(request, "now.html", _frame(now, source, sessions, here="now") | facts)
 
     @router.get("/signals")
-    def week_page() -> Response:
+    def week_page(request: Request) -> Response:
         """The last seven days, hour by hour, missing hours included."""
         now = source.clock.now()
         found = attempt(lambda: source.span(now - DEFAULT_SPAN, now, limit=DEFAULT_RECORDS, now=now))
@@ -60,7 +61,7 @@ def make_pages(source: BoardSource, *, sessions: Sessions) -> APIRouter:
             hours = {record.decision_time: record for record in found.value.records}
             hours |= dict.fromkeys(found.value.holes)
         rows = sorted(hours.items(), reverse=True)
-        return page("week.html", _frame(now, source, sessions, here="week") | {"found": found, "rows": rows})
+        return page(request, "week.html", _frame(now, source, sessions, here="week") | {"found": found, "rows": rows})
 
     @router.get("/signals/{hour}")
     def hour_page(request: Request, hour: str) -> Response:
@@ -81,7 +82,7 @@ def make_pages(source: BoardSource, *, sessions: Sessions) -> APIRouter:
             "timeframes": timeframe_rows(record),
             "lineage": attempt(lambda: source.lineage(record)),
         }
-        return page("hour.html", _frame(source.clock.now(), source, sessions, here="hour") | facts)
+        return page(request, "hour.html", _frame(source.clock.now(), source, sessions, here="hour") | facts)
 
     @router.get(METRICS)
     def metrics() -> Response:
@@ -114,7 +115,8 @@ def _frame(now: datetime, source: BoardSource, sessions: Sessions, *, here: str)
         "current": record,
         "current_horizons": horizon_rows(record.ml) if record else (),
         "current_timeframes": timeframe_rows(record) if record else (),
-        "explanations": EXPLANATIONS,
+        "explanations": REASONS,
+        "alert_words": ALERTS,
     }
 
 

@@ -31,7 +31,11 @@ def problem(request: Request, status: int, detail: str, *, headers: Mapping[str,
     path: str = request.scope["path"]
     if not path.startswith(API):
         return page(
-            "problem.html", {"title": title, "status": status, "detail": detail}, status_code=status, headers=headers
+            request,
+            "problem.html",
+            {"title": title, "status": status, "detail": detail},
+            status_code=status,
+            headers=headers,
         )
     body = Problem(title=title, status=status, detail=detail, instance=path)
     return JSONResponse(body.model_dump(), status, dict(headers or {}), media_type=MEDIA_TYPE)

@@ -16,7 +16,8 @@ from eth_pipeline.board.model_card import ModelCard, read_model_card
 from eth_pipeline.board.parts import reading
 from eth_pipeline.board.standing import Standing, stand
 from eth_pipeline.contracts.clock import HOUR, Clock, floor_hour
-from eth_pipeline.contracts.signal import SIGNALS, SignalRecord, StreamFreshness
+from eth_pipeline.contracts.decision_tables import SIGNALS
+from eth_pipeline.contracts.signal import SignalRecord, StreamFreshness
 from eth_pipeline.lake import Lake
 from eth_pipeline.operations.lineage import LineageStep, lineage
 from eth_pipeline.operations.processes import ProcessStatus, process_statuses

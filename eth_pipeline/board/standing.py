@@ -15,6 +15,7 @@ from enum import StrEnum
 
 from eth_pipeline.contracts.clock import HOUR, floor_hour, iso
 from eth_pipeline.contracts.signal import SignalRecord
+from eth_pipeline.contracts.wording import board as wording
 
 
 class Status(StrEnum):
@@ -102,16 +103,13 @@ def _status(newest: SignalRecord | None, *, hour: datetime, late: bool) -> Statu
 
 def _sentence(status: Status, newest: SignalRecord | None, *, hour: datetime, due_at: datetime, now: datetime) -> str:
     if newest is None:
-        return "No signal was ever recorded for this symbol and phase. Run the hourly job."
+        return wording.STANDING_ABSENT()
     known = iso(newest.decision_time)
     if status is Status.CURRENT:
-        return f"The record of {iso(hour)} is the signal of this hour."
+        return wording.STANDING_CURRENT(hour=iso(hour))
     if status is Status.WAITING:
-        return f"The record of {iso(hour)} is being made; it is due by {iso(due_at)}. The newest is of {known}."
+        return wording.STANDING_WAITING(hour=iso(hour), due=iso(due_at), known=known)
     if status is Status.AHEAD:
-        return f"The newest record is of {known} and it is {iso(now)} here: one of two clocks is wrong."
+        return wording.STANDING_AHEAD(known=known, now=iso(now))
     age = duration(now - newest.decision_time)
-    return (
-        f"There is no record of {iso(hour)}, which was due by {iso(due_at)}. The newest is of {known}, {age} ago. "
-        "Check the daemon: eth-pipeline health --verbose."
-    )
+    return wording.STANDING_OVERDUE(hour=iso(hour), due=iso(due_at), known=known, age=age)

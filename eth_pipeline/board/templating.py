@@ -1,29 +1,44 @@
-"""Templates of the package and the way figures are written in them.
+"""Templates of the package and the way figures and words are written in them.
 
-Belongs here: the environment, filters. Does not belong: which figures (`pages`), their look (static/board.css).
-Everything is escaped; a name that a template mistypes is an error and not a blank.
+Belongs here: the environment of each language, filters. Does not belong: which figures (`pages`), the words
+(`contracts.wording`), their look (static/board.css). Everything is escaped; a name that a template mistypes is an error
+and not a blank. `say` is a label, named by its English text; the filter `said` says a recorded text, `coded` a code.
 """
 
 import hashlib
 from collections.abc import Mapping
 from datetime import datetime
+from functools import cache, partial
 from pathlib import Path
+from types import MappingProxyType
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
+from starlette.requests import Request
 from starlette.responses import HTMLResponse
 
 from eth_pipeline.board.standing import duration
-from eth_pipeline.contracts.clock import iso
+from eth_pipeline.contracts.clock import iso, parse_instant
+from eth_pipeline.contracts.wording import LABELS, coded, said
+from eth_pipeline.settings import Language
 
+LANGUAGE = "language"
+"""Where the scope of a request holds the language of the pages."""
+HTML_LANGUAGES: MappingProxyType[Language, str] = MappingProxyType({"en": "en", "zh": "zh-CN"})
 STATIC_FOLDER = Path(__file__).parent / "static"
 NOTHING = "–"
 
 
 def page(
-    name: str, values: Mapping[str, object], *, status_code: int = 200, headers: Mapping[str, str] | None = None
+    request: Request,
+    name: str,
+    values: Mapping[str, object],
+    *,
+    status_code: int = 200,
+    headers: Mapping[str, str] | None = None,
 ) -> HTMLResponse:
-    """A template, filled with `values`, as an answer."""
-    return HTMLResponse(_ENVIRONMENT.get_template(name).render(values), status_code, dict(headers or {}))
+    """A template, filled with `values`, as an answer in the language that the door gave the request."""
+    made = _environment(request.scope[LANGUAGE]).get_template(name)
+    return HTMLResponse(made.render(values), status_code, dict(headers or {}))
 
 
 def figure(value: object) -> str:
@@ -43,8 +58,10 @@ def figure(value: object) -> str:
     return str(value)
 
 
-def moment(instant: datetime | None) -> str:
-    """`2025-06-29 12:00 UTC`."""
+def moment(instant: datetime | str | None) -> str:
+    """`2025-06-29 12:00 UTC`, also of an instant that a figure holds as text."""
+    if isinstance(instant, str):
+        instant = parse_instant(instant)
     return NOTHING if instant is None else f"{instant:%Y-%m-%d %H:%M} UTC"
 
 
@@ -69,7 +86,8 @@ def _digest_of_static() -> str:
     return hashlib.sha256(content).hexdigest()[:12]
 
 
-def _environment() -> Environment:
+@cache
+def _environment(language: Language) -> Environment:
     made = Environment(
         loader=PackageLoader("eth_pipeline.board"),
         autoescape=True,
@@ -77,9 +95,20 @@ def _environment() -> Environment:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    made.filters |= {name.__name__: name for name in (duration, figure, iso, moment, number, share, signed)}
-    made.globals["static_version"] = _digest_of_static()
+    made.filters |= {name.__name__: name for name in (iso, moment, number, share, signed)}
+    made.filters |= {
+        "coded": partial(coded, language=language),
+        "duration": lambda span: said(duration(span), language),
+        "figure": lambda value: said(figure(value), language) if isinstance(value, bool) else figure(value),
+        "said": partial(said, language=language),
+    }
+    made.globals |= {
+        "html_language": HTML_LANGUAGES[language],
+        "say": partial(_say, language),
+        "static_version": _digest_of_static(),
+    }
     return made
 
 
-_ENVIRONMENT = _environment()
+def _say(language: Language, english: str, /, **values: object) -> str:
+    return LABELS[english].say(language, **values)

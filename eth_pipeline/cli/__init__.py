@@ -30,7 +30,7 @@ from eth_pipeline.cli import (
     start,
     vintages,
 )
-from eth_pipeline.cli.console import refuse_on_error
+from eth_pipeline.cli.console import out, refuse_on_error
 
 app = typer.Typer(
     name="eth-pipeline",
@@ -122,10 +122,17 @@ def sandbox_serve(
     years: Annotated[float, typer.Option(min=0.5, help="Years of synthetic history.")] = 2.0,
     clock_speed: Annotated[float, typer.Option(min=0.0, help="Virtual seconds per second; 0 stands still.")] = 1.0,
 ) -> None:
-    """Serve the embedded exchange on loopback until Ctrl-C."""
+    """Serve the embedded exchange on loopback until Ctrl-C; it lists the configured symbols, too."""
     with refuse_on_error():
         from eth_pipeline.cli.market import MarketPlan
         from eth_pipeline.sandbox.serve import serve
+        from eth_pipeline.settings import load_settings
 
         plan = MarketPlan.make(replay=replay, as_of=as_of, strength=strength, seed=seed, years=years)
-        serve(plan.build(), now=plan.as_of, port=port, clock_speed=clock_speed)
+        serve(
+            plan.build(also=load_settings().symbols),
+            now=plan.as_of,
+            port=port,
+            clock_speed=clock_speed,
+            announce=lambda sandbox: out.print(f"The embedded exchange listens at {sandbox.url}", soft_wrap=True),
+        )

@@ -29,7 +29,7 @@ def export_snapshot(archive: Path | None) -> None:
     from eth_pipeline.operations.manifest import code_version, lock_digest
     from eth_pipeline.registry.snapshot_export import ExportingCode, champion_figures, export_snapshot
     from eth_pipeline.registry.tried import tried_before
-    from eth_pipeline.signals.evidence import running_schema
+    from eth_pipeline.signals.bundle_in_use import running_schema
 
     settings = _signing_settings()
     now, lake, code = Pipeline().moment().now, Lake.of(settings), code_version()
@@ -59,7 +59,7 @@ def import_snapshot(archive: Path) -> None:
     from eth_pipeline.operations.manifest import code_version
     from eth_pipeline.registry.snapshot import IN_USE, SETTINGS, Snapshot
     from eth_pipeline.registry.snapshot_import import import_snapshot
-    from eth_pipeline.signals.evidence import running_schema
+    from eth_pipeline.signals.bundle_in_use import running_schema
 
     settings = load_settings()
 
@@ -138,7 +138,7 @@ def import_candidates(archive: Path) -> None:
     from eth_pipeline.defs.resources import Pipeline
     from eth_pipeline.lake import Lake
     from eth_pipeline.registry.collection_import import import_collection
-    from eth_pipeline.signals.evidence import expectations
+    from eth_pipeline.signals.bundle_in_use import expectations
 
     settings = load_settings()
     imported = import_collection(

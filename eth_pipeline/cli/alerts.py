@@ -8,10 +8,14 @@ from contextlib import AbstractContextManager
 from typing import Annotated
 
 import typer
+from rich.markup import escape
 from rich.table import Table
 
 from eth_pipeline.cli.console import err, out, print_json, refuse_on_error
+from eth_pipeline.cli.words import terminal
 from eth_pipeline.contracts.clock import SystemClock, iso
+from eth_pipeline.contracts.wording import coded, said
+from eth_pipeline.contracts.wording.alerts import TEST, TEST_TITLE, body
 from eth_pipeline.errors import NeedsHuman, SettingsInvalid
 from eth_pipeline.operations.alerting.book import AlertBook, open_book
 from eth_pipeline.operations.alerting.delivery import read_targets, send_directly
@@ -26,7 +30,8 @@ AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 def list_alerts(as_json: AsJson = False) -> None:
     """Show what is wrong now and was told; exit 1 when something is."""
     with refuse_on_error():
-        with _book(load_settings()) as book:
+        settings = load_settings()
+        with _book(settings) as book:
             raised, undelivered = book.raised(), book.undelivered()
         if as_json:
             rows = [
@@ -35,14 +40,16 @@ def list_alerts(as_json: AsJson = False) -> None:
             ]
             print_json({"raised": rows, "undelivered": undelivered})
         else:
-            table = Table(title="Alerts", title_justify="left")
+            words, language = terminal(settings.language), settings.language
+            table = Table(title=words("Alerts"), title_justify="left")
             for name in ("since", "kind", "subject", "text"):
-                table.add_column(name, overflow="fold")
+                table.add_column(words(name), overflow="fold")
             for condition, at in raised:
-                table.add_row(iso(at), str(condition.kind), condition.subject, condition.text)
-            out.print(table if raised else "[green]nothing is wrong[/]")
+                text = said(body(condition.kind, condition.text), language)
+                table.add_row(iso(at), coded(condition.kind, language), condition.subject, escape(text))
+            out.print(table if raised else f"[green]{words('nothing is wrong')}[/]")
             if undelivered:
-                out.print(f"[yellow]{undelivered} messages wait for delivery[/]")
+                out.print(f"[yellow]{words('{count} messages wait for delivery', count=undelivered)}[/]")
     raise typer.Exit(1 if raised else 0)
 
 
@@ -52,16 +59,19 @@ def history(
 ) -> None:
     """Show the newest messages, newest first."""
     with refuse_on_error():
-        with _book(load_settings()) as book:
+        settings = load_settings()
+        with _book(settings) as book:
             messages = book.history(newest=count)
         if as_json:
             print_json([{"at": iso(at), "title": t, "text": b, "delivered": d} for at, t, b, d in messages])
             return
-        table = Table(title="Messages", title_justify="left")
+        words, language = terminal(settings.language), settings.language
+        table = Table(title=words("Messages"), title_justify="left")
         for name in ("at", "title", "text", "delivered"):
-            table.add_column(name, overflow="fold")
-        for at, title, body, done in messages:
-            table.add_row(iso(at), title, body, "yes" if done else "[yellow]waits[/]")
+            table.add_column(words(name), overflow="fold")
+        for at, title, text, done in messages:
+            state = said("yes", language) if done else f"[yellow]{words('waits')}[/]"
+            table.add_row(iso(at), escape(said(title, language)), escape(said(text, language)), state)
         out.print(table)
 
 
@@ -79,8 +89,12 @@ def check() -> None:
         with open_book(settings, targets=0) as book:
             raised = book.raised()
         for condition, _ in raised:
-            out.print(f"{condition.kind} {condition.subject}: {condition.text}", soft_wrap=True, markup=False)
-        out.print(f"{told.delivered} messages delivered, {told.refused} not taken, {told.waiting} wait.")
+            text = said(body(condition.kind, condition.text), settings.language)
+            kind = coded(condition.kind, settings.language)
+            out.print(f"{kind} {condition.subject}: {text}", soft_wrap=True, markup=False)
+        counts = {"delivered": told.delivered, "refused": told.refused, "waiting": told.waiting}
+        line = "{delivered} messages delivered, {refused} not taken, {waiting} wait."
+        out.print(terminal(settings.language)(line, **counts))
     if told.problem is not None:
         err.print(told.problem, soft_wrap=True, highlight=False, markup=False)
     raise typer.Exit(1 if raised or told.problem is not None else 0)
@@ -92,9 +106,9 @@ def test() -> None:
     with refuse_on_error():
         settings = load_settings()
         targets = _targets(settings)
-        text = f"Test of the alerts of {settings.symbol} {settings.phase} in {settings.home}. Nothing is wrong."
-        message = Message(0, "test", text, "info", target=0, attempts=0)
-        taken = send_directly(targets, message, sender=platform.node())
+        text = TEST(series=f"{settings.symbol} {settings.phase}", home=settings.home)
+        message = Message(0, TEST_TITLE(), text, "info", target=0, attempts=0)
+        taken = send_directly(targets, message, sender=platform.node(), language=settings.language)
     for number, took in enumerate(taken, start=1):
         out.print(f"target {number}: " + ("[green]taken[/]" if took else "[red]NOT taken[/]"))
     raise typer.Exit(0 if all(taken) else 1)

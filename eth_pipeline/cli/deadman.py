@@ -13,10 +13,14 @@ from typing import Annotated
 import typer
 
 from eth_pipeline.cli.console import err, out, print_json, refuse_on_error
+from eth_pipeline.cli.words import terminal
+from eth_pipeline.contracts.alert import AlertKind
 from eth_pipeline.contracts.clock import SystemClock, iso
+from eth_pipeline.contracts.wording import said
+from eth_pipeline.contracts.wording.alerts import body
 from eth_pipeline.operations.alerting.book import open_book
 from eth_pipeline.operations.alerting.delivery import deliver, send_directly, usable_targets
-from eth_pipeline.operations.alerting.kinds import AlertKind, Condition, Message
+from eth_pipeline.operations.alerting.kinds import Condition, Message
 from eth_pipeline.operations.deadman import known_offset, silence
 from eth_pipeline.settings import Settings, load_settings
 
@@ -39,8 +43,10 @@ def deadman(as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")]
         print_json({"checked_at": iso(now), "overdue": bool(found), "conditions": conditions, "problem": problem})
     else:
         for condition in found:
-            out.print(condition.text, soft_wrap=True, highlight=False, markup=False)
-        out.print("[bold red]overdue[/]" if found else "[green]alive[/]")
+            text = said(body(condition.kind, condition.text), settings.language)
+            out.print(text, soft_wrap=True, highlight=False, markup=False)
+        words = terminal(settings.language)
+        out.print(f"[bold red]{words('overdue')}[/]" if found else f"[green]{words('alive')}[/]")
     if problem is not None:
         err.print(problem, soft_wrap=True, highlight=False, markup=False)
     raise typer.Exit(1 if found or problem is not None else 0)
@@ -56,11 +62,12 @@ def tell(settings: Settings, found: Sequence[Condition], *, now: datetime) -> st
     try:
         with open_book(settings, targets=len(targets), hold_off=timedelta(0)) as book:
             book.observe(found, now=now, judged=_JUDGED)
-            deliver(book, targets, now=now, sender=platform.node())
+            deliver(book, targets, now=now, sender=platform.node(), language=settings.language)
     except (OSError, sqlite3.Error) as error:
         for number, condition in enumerate(found):
             title = f"{condition.kind}: {condition.subject}"
-            message = Message(number, title, condition.text, condition.severity, target=0, attempts=0)
-            send_directly(targets, message, sender=platform.node())
+            text = body(condition.kind, condition.text)
+            message = Message(number, title, text, condition.severity, target=0, attempts=0)
+            send_directly(targets, message, sender=platform.node(), language=settings.language)
         return f"The book of alerts in {settings.home} cannot be written ({error}); what was found was sent without it."
     return problem

@@ -95,7 +95,7 @@ def _show_runs(settings: Settings, plan: DemoPlan) -> None:
             out.print("[yellow]Not promoted: the signal goes on without a model, and says so.[/]")
         run("the newest hour", HOURLY_ASSETS, rebuild=False)
     record = newest_record(settings)
-    out.print(signal_table(record))
+    out.print(signal_table(record, language=settings.language))
     _require_usable(record)
 
 

@@ -144,6 +144,7 @@ def _connected(workers: Workers) -> Iterator[Any]:
             yield client
         return
     require_private(workers.cluster)
+    _require_certificate(workers.cluster)
     try:
         client = Client(workers.cluster, timeout=workers.connect_seconds)  # type: ignore[no-untyped-call]  # the engine is untyped
     except (OSError, TimeoutError) as error:
@@ -152,6 +153,18 @@ def _connected(workers: Workers) -> Iterator[Any]:
         ) from error
     with client:
         yield client
+
+
+def _require_certificate(address: str) -> None:
+    """The engine would say that it got None where it expects a context."""
+    from distributed.security import Security
+
+    told = Security().get_connection_args("client")  # type: ignore[no-untyped-call]  # the engine is untyped
+    if urlsplit(address).scheme == "tls" and told.get("ssl_context") is None:
+        raise SettingsInvalid(
+            f"{address} asks for a certificate, and none is named. Set DASK_DISTRIBUTED__COMM__TLS__CA_FILE, "
+            "..__CLIENT__CERT and ..__CLIENT__KEY as docs/scale_out.md has them."
+        )
 
 
 @contextmanager

@@ -58,8 +58,8 @@ class MarketPlan:
         """Recordings exist at 1 h only."""
         return "1h" if self.replay else "15m"
 
-    def build(self) -> Market:
-        """The market itself."""
+    def build(self, *, also: tuple[str, ...] = ()) -> Market:
+        """The market itself; a synthetic one lists the symbols of `also` beside its own."""
         if self.replay is not None:
             return ReplayMarket(self.replay)
         return SyntheticMarket(
@@ -67,7 +67,7 @@ class MarketPlan:
             start=self.history_start,
             end=self.as_of + _AHEAD,
             signal_strength=self.strength,
-            symbols=SYMBOLS,
+            symbols=tuple(dict.fromkeys((*SYMBOLS, *also))),
         )
 
     def serve_arguments(self) -> list[str]:

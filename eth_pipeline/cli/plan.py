@@ -12,7 +12,6 @@ import os
 import signal
 from collections.abc import Iterator
 from contextlib import contextmanager
-from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Annotated, NoReturn
 
@@ -20,15 +19,15 @@ import typer
 from rich.table import Table
 
 from eth_pipeline.cli.console import err, out, print_json, refuse_on_error
+from eth_pipeline.cli.plan_checks import checks_table, exchange_time, plan_checks, refuse, refused
 from eth_pipeline.contracts.clock import SystemClock, iso
-from eth_pipeline.errors import EthPipelineError, SettingsInvalid
-from eth_pipeline.operations.host_health import Check
-from eth_pipeline.operations.plan.spec import ALL, Gpu, PlanSpec, environment_for_symbol, environment_of, load_plan
+from eth_pipeline.errors import SettingsInvalid
+from eth_pipeline.operations.plan.spec import ALL, PlanSpec, environment_for_symbol, environment_of, load_plan
 from eth_pipeline.operations.plan.state import PlanRunning, PlanState, stored_states
 from eth_pipeline.operations.plan.summary import STAGE_HEADER, stage_rows, state_json
 from eth_pipeline.settings import NetworkDevice, Settings, load_settings
 
-FAILED, UNUSABLE, CHECK_FAILED, BUSY, INTERRUPTED = 1, 2, 3, 75, 130
+FAILED, UNUSABLE, BUSY, INTERRUPTED = 1, 2, 75, 130
 
 app = typer.Typer(help="The training plan of a node.", no_args_is_help=True)
 Target = Annotated[str, typer.Argument(help="A stage of the plan with what it needs, or `all`.")]
@@ -56,19 +55,20 @@ def run(
     with _usable():
         spec, settings = _prepared(plan, target=target, scale=scale, symbol=symbol, timeframe=timeframe, home=home)
     with refuse_on_error():
-        from eth_pipeline.cli.plan_runner import Asked, outlook, run_plan
+        from eth_pipeline.cli.plan_outlook import Asked, outlook
+        from eth_pipeline.cli.plan_runner import run_plan
 
         asked = Asked(target=target, scale=scale, symbol=settings.symbol, timeframe=timeframe)
-        checks = _checks(spec, settings, scale=scale)
+        checks = plan_checks(spec, settings, scale=scale)
         would = outlook(spec, asked, settings=settings) if check_only else []
         if check_only and as_json:
             print_json({"checks": [vars(c) for c in checks], "stages": [vars(each) for each in would]})
         elif check_only:
-            out.print(_checks_table(checks))
+            out.print(checks_table(checks))
             for each in would:
                 out.print(f"{each.stage}: {'runs ' + ', '.join(each.assets) if each.runs else 'skipped'} ({each.why})")
-        if _refused(checks):
-            _refuse(checks)
+        if refused(checks):
+            refuse(checks)
         if check_only:
             return
         _stop_by_terminate()
@@ -136,14 +136,14 @@ def preflight(
 
         requires = spec.scale(scale).requires
         found = host_checks(settings, requires=requires, gpu="none" if cpu else "required")
-        now, offset = _exchange_time(settings)
+        now, offset = exchange_time(settings)
         checks = (*found, clock_check(settings, requires=requires, clock_offset=offset))
     if as_json:
-        print_json({"at": iso(now), "fit": not _refused(checks), "checks": [vars(each) for each in checks]})
+        print_json({"at": iso(now), "fit": not refused(checks), "checks": [vars(each) for each in checks]})
     else:
-        out.print(_checks_table(checks))
-    if _refused(checks):
-        _refuse(checks)
+        out.print(checks_table(checks))
+    if refused(checks):
+        refuse(checks)
 
 
 @app.command("smoke")
@@ -211,44 +211,6 @@ def _prepared(
     return spec, load_settings()
 
 
-def _checks(spec: PlanSpec, settings: Settings, *, scale: str) -> tuple[Check, ...]:
-    from eth_pipeline.operations.plan.preflight import data_checks, host_checks
-
-    requires = spec.scale(scale).requires
-    gpu = requires.gpu if settings.networks.device == "auto" else _GPU_BY_DEVICE[settings.networks.device]
-    now, offset = _exchange_time(settings)
-    return (
-        *host_checks(settings, requires=requires, gpu=gpu),
-        *data_checks(settings, requires=requires, now=now, clock_offset=offset),
-    )
-
-
-_GPU_BY_DEVICE: dict[NetworkDevice, Gpu] = {"cpu": "none", "cuda": "required"}
-
-
-def _exchange_time(settings: Settings) -> tuple[datetime, timedelta | None]:
-    """Exchange time, and how far it is ahead of this host; None where the exchange does not answer."""
-    from eth_pipeline.exchange.transport import Transport
-
-    with Transport(settings.exchange, state_path=settings.home / "exchange_state.sqlite") as transport:
-        try:
-            now = transport.server_time()
-        except EthPipelineError:
-            return SystemClock().now(), None
-    return now, now - SystemClock().now()
-
-
-def _refused(checks: tuple[Check, ...]) -> bool:
-    return any(check.required and not check.passed for check in checks)
-
-
-def _refuse(checks: tuple[Check, ...]) -> NoReturn:
-    for each in checks:
-        if each.required and not each.passed:
-            err.print(f"{each.name}: {each.detail}", highlight=False, markup=False, soft_wrap=True)
-    raise typer.Exit(CHECK_FAILED)
-
-
 def _stop_by_terminate() -> None:
     """A service manager's SIGTERM is an interrupt like Ctrl-C."""
 
@@ -273,14 +235,4 @@ def _stages_table(state: PlanState) -> Table:
         table.add_column(name, overflow="fold")
     for row in stage_rows(state):
         table.add_row(*row)
-    return table
-
-
-def _checks_table(checks: tuple[Check, ...]) -> Table:
-    table = Table(title="Checks", title_justify="left")
-    for name in ("check", "answer", "detail"):
-        table.add_column(name, overflow="fold")
-    for each in checks:
-        word = "[green]yes[/]" if each.passed else ("[bold red]NO[/]" if each.required else "[yellow]no[/]")
-        table.add_row(each.name, word, each.detail)
     return table

@@ -30,7 +30,7 @@ def rollback(
         from eth_pipeline.defs.resources import Pipeline
         from eth_pipeline.registry.promotion import promotion_log
         from eth_pipeline.registry.rollback import rollback as roll_back
-        from eth_pipeline.signals.evidence import expectations
+        from eth_pipeline.signals.bundle_in_use import expectations
 
         settings = load_settings()
         now = Pipeline().moment().now
@@ -224,7 +224,7 @@ def verify_bundle_folder(folder: Annotated[Path, typer.Argument(help="Bundle fol
         from eth_pipeline.defs.resources import Pipeline
         from eth_pipeline.registry.bundle import verify_bundle
         from eth_pipeline.registry.onnx_graph import require_sound_models
-        from eth_pipeline.signals.evidence import expectations
+        from eth_pipeline.signals.bundle_in_use import expectations
 
         found = verify_bundle(folder, **expectations(load_settings(), now=Pipeline().moment().now))
         require_sound_models(found.folder, found.contract)

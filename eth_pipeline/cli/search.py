@@ -1,13 +1,12 @@
-"""`search`: hyperparameters of the primary, each try a whole purged walk-forward in a worker process.
+"""`search`: hyperparameters of an algorithm, each try a whole purged walk-forward in a worker process.
 
-Belongs here: which parameters are tried, output. Does not belong: the walk-forward (`models.walk_forward`), the workers
-(`cli.fan_out`). Every try leaves its daily series where trainings leave theirs, as soon as it ends: the deflated Sharpe
-ratio of whatever is trained next knows how many were looked at, also where a search is broken off.
+Belongs here: arguments, scoring, output. Does not belong: what is chosen from (`cli.search_space`), the walk-forward
+(`models.walk_forward`), the workers (`cli.fan_out`). Every try leaves its daily series where trainings leave theirs, as
+soon as it ends: the deflated Sharpe ratio of whatever is trained next knows how many were looked at, also where a
+search is broken off.
 """
 
-import itertools
-import random
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass
 from typing import Annotated
 
 import polars as pl
@@ -16,20 +15,12 @@ from rich.table import Table
 
 from eth_pipeline.cli.console import err, out, print_json, refuse_on_error
 from eth_pipeline.cli.fan_out import Workers, fan_out
-from eth_pipeline.errors import NeedsHuman
+from eth_pipeline.cli.search_space import CHOICES, LARGEST, Try, chosen, forecaster_of
+from eth_pipeline.cli.symbol_home import prepare_symbol, require_symbols, settings_of
+from eth_pipeline.errors import NeedsHuman, SettingsInvalid
 from eth_pipeline.lake import Lake
-from eth_pipeline.models.boosting import Boosting, BoostingParameters
+from eth_pipeline.models.algorithms import LIGHTGBM
 from eth_pipeline.settings import load_settings
-
-CHOICES: dict[str, tuple[float, ...]] = {
-    "leaves": (7, 15, 31, 63),
-    "min_rows_per_leaf": (100, 200, 400, 800),
-    "feature_share": (0.1, 0.2, 0.3, 0.5),
-    "learning_rate": (0.01, 0.02, 0.05),
-    "l2": (0.1, 1.0, 10.0),
-}
-"""What is chosen from; everything else stays as `BoostingParameters` has it."""
-LARGEST = 4 * 4 * 4 * 3 * 3
 
 
 @dataclass(frozen=True)
@@ -45,8 +36,12 @@ class Scored:
 
 
 def search(
-    tries: Annotated[int, typer.Option(min=1, max=LARGEST, help="Parameter sets to try.")] = 20,
+    tries: Annotated[int, typer.Option(min=1, help="Parameter sets to try, for each symbol.")] = 20,
     seed: Annotated[int, typer.Option(help="Which ones; the same seed tries the same.")] = 1,
+    algorithm: Annotated[str, typer.Option(help=f"{', '.join(CHOICES)}.")] = LIGHTGBM,
+    symbol: Annotated[
+        list[str] | None, typer.Option(help="Traded symbol; repeat for several. The settings' one alone.")
+    ] = None,
     workers: Annotated[int, typer.Option(min=1, help="Tries at the same time.")] = 1,
     cluster: Annotated[
         str | None, typer.Option(help="Scheduler of a running cluster, instead of workers here: tls://HOST:PORT.")
@@ -55,45 +50,46 @@ def search(
 ) -> None:
     """Score random hyperparameters by walk-forward, best first; every try counts against what is trained later."""
     with refuse_on_error():
-        settings = load_settings()
-        lake = Lake.of(settings)
-        scored: list[tuple[BoostingParameters, Scored]] = []
+        settings, where = load_settings(), Workers(count=workers, cluster=cluster)
+        symbols = tuple(dict.fromkeys(symbol or (settings.symbol,)))
+        require_symbols(settings, symbols)
+        _require_choices(algorithm, tries=tries)
+        _prepare(tuple(name for name in symbols if name != settings.symbol), workers=where)
+        asked = [each for name in symbols for each in chosen(tries, seed=seed, algorithm=algorithm, symbol=name)]
+        scored: list[tuple[Try, Scored]] = []
         failed: list[str] = []
-        asked = chosen(tries, seed=seed)
-        for finished in fan_out(score, asked, workers=Workers(count=workers, cluster=cluster)):
+        for finished in fan_out(score, asked, workers=where):
             if finished.result is None:
                 failed.append(finished.error or "it gave no reason")
                 continue
-            _keep(lake, finished.result, cost_bps=settings.training.round_trip_cost_bps)
+            _keep(finished.task, finished.result)
             scored.append((finished.task, finished.result))
-            err.print(f"{len(scored)}/{tries} {_varied(finished.task)}: {_aucs(finished.result)}", highlight=False)
+            told = f"{len(scored)}/{len(asked)} {finished.task}: {_aucs(finished.result)}"
+            err.print(told, highlight=False, markup=False)
         _show(scored, as_json=as_json)
         if failed:
-            raise NeedsHuman(f"{len(failed)} of {tries} tries failed, first: {failed[0]}")
-        if len({tuple(sorted(found.versions.items())) for _, found in scored}) > 1:
+            raise NeedsHuman(f"{len(failed)} of {len(asked)} tries failed, first: {failed[0]}")
+        rows = {(found.symbol, tuple(sorted(found.versions.items()))) for _, found in scored}
+        if len(rows) > len(symbols):
             raise NeedsHuman(
                 "Features or labels changed during the search: its tries are not of the same rows. Repeat it."
             )
 
 
-def chosen(tries: int, *, seed: int) -> list[BoostingParameters]:
-    """`tries` different sets of parameters; the first of a longer search with the same seed are the same."""
-    every = [dict(zip(CHOICES, values, strict=True)) for values in itertools.product(*CHOICES.values())]
-    random.Random(seed).shuffle(every)  # noqa: S311  # a search, no secret
-    return [replace(BoostingParameters(threads=1), **values) for values in every[:tries]]  # type: ignore[arg-type]  # by name
-
-
-def score(parameters: BoostingParameters) -> Scored:
-    """One walk-forward on the newest features and labels."""
+def score(tried: Try) -> Scored:
+    """One walk-forward on the newest features and labels of its symbol."""
     from eth_pipeline.defs.assets.training_set import pinned_training_set
     from eth_pipeline.defs.resources import Pipeline
+    from eth_pipeline.features.panel import prefix
     from eth_pipeline.models.baselines import find_volatility_feature
     from eth_pipeline.models.metrics import auc
     from eth_pipeline.models.walk_forward import walk_forward
     from eth_pipeline.registry.tried import try_id
 
-    settings, forecaster = load_settings(), Boosting(parameters)
-    pinned = pinned_training_set(Pipeline())
+    with settings_of(tried.symbol) as settings:
+        pinned = pinned_training_set(Pipeline())
+    prefixes = tuple(map(prefix, settings.cross_symbols))
+    forecaster = forecaster_of(tried, cross_prefixes=prefixes, networks=settings.networks)
     volatility = find_volatility_feature(pinned.data.feature_names, None)
     walk = walk_forward(pinned.data, forecaster, settings=settings.training, volatility_feature=volatility)
     found = {}
@@ -112,37 +108,67 @@ def score(parameters: BoostingParameters) -> Scored:
     )
 
 
-def _keep(lake: Lake, found: Scored, *, cost_bps: float) -> None:
-    from eth_pipeline.models.algorithms import LIGHTGBM
+def _require_choices(algorithm: str, *, tries: int) -> None:
+    """Refuse an algorithm that nobody knows, and more tries than there are.
+
+    Raises:
+        SettingsInvalid: either.
+    """
+    if algorithm not in CHOICES:
+        raise SettingsInvalid(f"No algorithm is called {algorithm!r}. Choose from: {', '.join(CHOICES)}.")
+    if tries > LARGEST[algorithm]:
+        raise SettingsInvalid(f"{algorithm} has {LARGEST[algorithm]} parameter sets to try. Give --tries up to that.")
+
+
+def _prepare(symbols: tuple[str, ...], *, workers: Workers) -> None:
+    """Features of other symbols, up to date in their homes.
+
+    Raises:
+        NeedsHuman: some could not be computed.
+    """
+    broken = [done.error for done in fan_out(prepare_symbol, symbols, workers=workers) if done.error is not None]
+    if broken:
+        raise NeedsHuman(broken[0])
+
+
+def _keep(tried: Try, found: Scored) -> None:
     from eth_pipeline.registry.tried import store_tried
 
-    store_tried(
-        lake,
-        found.oof,
-        name=found.name,
-        algorithm=LIGHTGBM,
-        symbol=found.symbol,
-        provenance=found.provenance,
-        cost_bps=cost_bps,
-    )
+    with settings_of(tried.symbol) as settings:
+        store_tried(
+            Lake.of(settings),
+            found.oof,
+            name=found.name,
+            algorithm=tried.algorithm,
+            symbol=found.symbol,
+            provenance=found.provenance,
+            cost_bps=settings.training.round_trip_cost_bps,
+        )
 
 
-def _show(scored: list[tuple[BoostingParameters, Scored]], *, as_json: bool) -> None:
+def _show(scored: list[tuple[Try, Scored]], *, as_json: bool) -> None:
     best = sorted(scored, key=lambda each: (-each[1].auc[min(each[1].auc)], each[1].name))
     if as_json:
-        print_json([{"try": s.name, "parameters": asdict(p), "out_of_fold_auc": s.auc} for p, s in best])
+        print_json(
+            [
+                {
+                    "try": found.name,
+                    "symbol": tried.symbol,
+                    "algorithm": tried.algorithm,
+                    "parameters": dict(tried.values),
+                    "out_of_fold_auc": found.auc,
+                }
+                for tried, found in best
+            ]
+        )
         return
     table = Table(title="Out-of-fold sign AUC by horizon", title_justify="left")
-    for name in (*CHOICES, "AUC"):
+    for name in ("symbol", *(dict(best[0][0].values) if best else ()), "AUC"):
         table.add_column(name)
-    for parameters, found in best:
-        table.add_row(*(f"{getattr(parameters, name):g}" for name in CHOICES), _aucs(found))
+    for tried, found in best:
+        table.add_row(tried.symbol, *(f"{value:g}" for _, value in tried.values), _aucs(found))
     out.print(table)
     out.print(f"The best of {len(best)} flatters itself: the next training's deflated Sharpe ratio counts all of them.")
-
-
-def _varied(parameters: BoostingParameters) -> str:
-    return ", ".join(f"{name} {getattr(parameters, name):g}" for name in CHOICES)
 
 
 def _aucs(found: Scored) -> str:

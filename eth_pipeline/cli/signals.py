@@ -11,43 +11,45 @@ import typer
 from eth_pipeline.cli.console import out, print_json, refuse_on_error
 from eth_pipeline.cli.tables import lineage_table, signal_table, signals_table
 from eth_pipeline.contracts.clock import parse_instant
-from eth_pipeline.contracts.signal import SIGNALS, SignalRecord, record_from_json
+from eth_pipeline.contracts.decision_tables import SIGNALS
+from eth_pipeline.contracts.signal import SignalRecord, record_from_json
 from eth_pipeline.errors import NeedsHuman
 from eth_pipeline.lake import Lake
 from eth_pipeline.settings import Settings, load_settings
 
 app = typer.Typer(help="The signals that were recorded.", no_args_is_help=True)
+Hour = Annotated[str, typer.Argument(help="The full hour, for example 2025-06-29T12:00:00Z, or `newest`.")]
+AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 
 
 @app.command()
 def tail(
     count: Annotated[int, typer.Option("-n", min=1, help="How many hours.")] = 24,
-    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+    as_json: AsJson = False,
 ) -> None:
     """Show the newest hours, oldest first."""
     with refuse_on_error():
-        records = _records(load_settings())[-count:]
+        settings = load_settings()
+        records = _records(settings)[-count:]
         if as_json:
             print_json([record.flat() for record in records])
         else:
-            out.print(signals_table(records))
+            out.print(signals_table(records, language=settings.language))
 
 
 @app.command()
 def show(
-    hour: Annotated[
-        str, typer.Argument(help="The full hour, for example 2025-06-29T12:00:00Z, or `newest`.")
-    ] = "newest",
-    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+    hour: Hour = "newest",
+    as_json: AsJson = False,
 ) -> None:
     """Show one hour with every field."""
     with refuse_on_error():
         settings = load_settings()
-        record = newest_record(settings) if hour == "newest" else _record_of(settings, hour)
+        record = _asked(settings, hour)
         if as_json:
             print_json(record.flat())
         else:
-            out.print(signal_table(record))
+            out.print(signal_table(record, language=settings.language))
 
 
 @app.command("schema")
@@ -60,17 +62,15 @@ def show_schema() -> None:
 
 @app.command("lineage")
 def show_lineage(
-    hour: Annotated[
-        str, typer.Argument(help="The full hour, for example 2025-06-29T12:00:00Z, or `newest`.")
-    ] = "newest",
-    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+    hour: Hour = "newest",
+    as_json: AsJson = False,
 ) -> None:
     """Walk one hour back to its forecast, features, bars, model, promotion, code and run."""
     with refuse_on_error():
         from eth_pipeline.operations.lineage import lineage
 
         settings = load_settings()
-        record = newest_record(settings) if hour == "newest" else _record_of(settings, hour)
+        record = _asked(settings, hour)
         steps = lineage(record, lake=Lake.of(settings), settings=settings)
         if as_json:
             print_json({step.name: step.facts for step in steps})
@@ -85,6 +85,10 @@ def newest_record(settings: Settings) -> SignalRecord:
         NeedsHuman: nothing was recorded yet.
     """
     return _records(settings)[-1]
+
+
+def _asked(settings: Settings, hour: str) -> SignalRecord:
+    return newest_record(settings) if hour == "newest" else _record_of(settings, hour)
 
 
 def _record_of(settings: Settings, hour: str) -> SignalRecord:

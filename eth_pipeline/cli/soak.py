@@ -85,10 +85,15 @@ def run_on(home: Path, *, days: float, faults: Path | None, seed: int, folder: P
         with (
             _progress(len(schedule)) as advance,
             Soak(
-                plan, sandbox=sandbox, settings=settings, environment=environment, monotonic=time.monotonic
+                plan,
+                sandbox=sandbox,
+                settings=settings,
+                environment=environment,
+                monotonic=time.monotonic,
+                each=lambda _: advance(),
             ) as running,
         ):
-            diary = running.live(schedule, each=lambda _: advance())
+            diary = running.live(schedule)
     report = soak_report(diary, schedule=schedule, seed=seed, days=days)
     write_report(folder, report)
     return report

@@ -1,63 +1,71 @@
 """Terminal tables of the things people ask for: a signal, a decision, an evaluation.
 
-Belongs here: layout on a terminal. Does not belong: what the figures are.
+Belongs here: layout on a terminal. Does not belong: what the figures are, the words in two languages
+(`contracts.wording`).
 """
 
 from collections.abc import Iterable
+from functools import partial
 
+from rich.markup import escape
 from rich.table import Table
 
 from eth_pipeline.cli.console import STATE_STYLE
+from eth_pipeline.cli.words import terminal
 from eth_pipeline.contracts.artifact import PromotionDecision
 from eth_pipeline.contracts.clock import iso
 from eth_pipeline.contracts.signal import SignalRecord
+from eth_pipeline.contracts.wording import coded, said
 from eth_pipeline.models.report import Estimate, EvaluationReport
 from eth_pipeline.operations.lineage import LineageStep
 from eth_pipeline.operations.processes import ProcessStatus
+from eth_pipeline.settings import Language
 
 
-def signal_table(record: SignalRecord) -> Table:
+def signal_table(record: SignalRecord, *, language: Language = "en") -> Table:
     """One hour, field by field."""
-    table = Table(title=f"Signal {record.symbol} {iso(record.decision_time)} ({record.phase})", title_justify="left")
-    table.add_column("field")
-    table.add_column("value", overflow="fold")
-    style = STATE_STYLE[record.state]
-    table.add_row("state", f"[{style}]{record.state}[/]")
-    table.add_row("action", f"{record.action}, size {record.position_share:.1%} of equity")
-    table.add_row("may open / close", f"{_yes(record.allow_open)} / {_yes(record.allow_close)}")
-    table.add_row("reasons", "\n".join(f"{r.code}: {r.detail}" for r in record.reasons) or "none")
-    table.add_row("model version", record.model_version or "none")
-    table.add_row("forecast, P(up)", _forecast(record))
-    table.add_row(
-        "consensus",
-        f"{record.consensus_direction}, strength {record.consensus_strength:.0f} of 100, "
-        f"coverage {record.consensus_coverage:.0%}",
+    words, value = terminal(language), partial(said, language=language)
+    title = words(
+        "Signal {symbol} {hour} ({phase})", symbol=record.symbol, hour=iso(record.decision_time), phase=record.phase
     )
-    stale = [f"{f.stream} {f.symbol}" for f in record.freshness if not f.fresh]
-    fresh = len(record.freshness) - len(stale)
-    table.add_row("freshness", f"{fresh} of {len(record.freshness)} streams fresh" + _list(stale))
-    table.add_row("mark price", f"{record.mark_price:,.2f} USDT" if record.mark_price else "none")
-    table.add_row("provenance", record.provenance)
-    table.add_row("run / commit", f"{record.run_id[:8]} / {record.code_commit[:12]}")
+    table = Table(title=title, title_justify="left")
+    table.add_column(words("field"))
+    table.add_column(words("value"), overflow="fold")
+    style = STATE_STYLE[record.state]
+    table.add_row(words("state"), f"[{style}]{value(record.state)}[/]")
+    size = f"{record.position_share:.1%}"
+    table.add_row(words("action"), words("{action}, size {size} of equity", action=value(record.action), size=size))
+    may = (value(_yes(record.allow_open)), value(_yes(record.allow_close)))
+    table.add_row(words("may open / close"), " / ".join(may))
+    reasons = [f"{coded(r.code, language)}: {escape(value(r.detail))}" for r in record.reasons]
+    table.add_row(words("reasons"), "\n".join(reasons) or value("none"))
+    table.add_row(words("model version"), record.model_version or value("none"))
+    table.add_row(words("forecast, P(up)"), _forecast(record, language))
+    table.add_row(words("consensus"), _consensus(record, language))
+    table.add_row(words("freshness"), _freshness(record, language))
+    table.add_row(words("mark price"), f"{record.mark_price:,.2f} USDT" if record.mark_price else value("none"))
+    table.add_row(words("provenance"), value(record.provenance))
+    table.add_row(words("run / commit"), f"{record.run_id[:8]} / {record.code_commit[:12]}")
     return table
 
 
-def signals_table(records: list[SignalRecord]) -> Table:
+def signals_table(records: list[SignalRecord], *, language: Language = "en") -> Table:
     """One line per hour."""
-    table = Table(title="Signals", title_justify="left")
+    words, value = terminal(language), partial(said, language=language)
+    table = Table(title=words("Signals"), title_justify="left")
     for name in ("hour", "state", "action", "size", "strength", "P(up) 5 h", "model", "reasons"):
-        table.add_column(name, overflow="fold")
+        table.add_column(words(name), overflow="fold")
     for record in records:
         probability = record.ml.ml_prob_up_5h
         table.add_row(
             iso(record.decision_time),
-            f"[{STATE_STYLE[record.state]}]{record.state}[/]",
-            record.action,
+            f"[{STATE_STYLE[record.state]}]{value(record.state)}[/]",
+            value(record.action),
             f"{record.position_share:.1%}",
             f"{record.consensus_strength:.0f}",
             "–" if probability is None else f"{probability:.3f}",
-            record.model_version or "none",
-            ", ".join(f"{r.code} ({r.subject})" for r in record.reasons) or "–",
+            record.model_version or value("none"),
+            ", ".join(f"{value(r.code)} ({r.subject})" for r in record.reasons) or "–",
         )
     return table
 
@@ -117,12 +125,28 @@ def _estimate(estimate: Estimate, digits: int) -> str:
     return f"{estimate.value:.{digits}f} [{estimate.low:.{digits}f}, {estimate.high:.{digits}f}]"
 
 
-def _forecast(record: SignalRecord) -> str:
+def _forecast(record: SignalRecord, language: Language) -> str:
     ml = record.ml
     if not ml.ml_available:
-        return f"none: {ml.ml_reason}"
+        return terminal(language)("none: {why}", why=escape(said(ml.ml_reason, language)))
     pairs = ((5, ml.ml_prob_up_5h), (12, ml.ml_prob_up_12h), (24, ml.ml_prob_up_24h))
     return ", ".join(f"{hours} h {p:.3f}" for hours, p in pairs if p is not None)
+
+
+def _consensus(record: SignalRecord, language: Language) -> str:
+    return terminal(language)(
+        "{direction}, strength {strength} of 100, coverage {coverage}",
+        direction=said(record.consensus_direction, language),
+        strength=f"{record.consensus_strength:.0f}",
+        coverage=f"{record.consensus_coverage:.0%}",
+    )
+
+
+def _freshness(record: SignalRecord, language: Language) -> str:
+    words, count = terminal(language), len(record.freshness)
+    stale = [f"{f.stream} {f.symbol}" for f in record.freshness if not f.fresh]
+    line = words("{fresh} of {count} streams fresh", fresh=count - len(stale), count=count)
+    return line + (words("; stale: {names}", names=", ".join(stale)) if stale else "")
 
 
 def _figure(value: float | str | None) -> str:
@@ -131,10 +155,6 @@ def _figure(value: float | str | None) -> str:
 
 def _yes(flag: bool) -> str:
     return "yes" if flag else "no"
-
-
-def _list(names: list[str]) -> str:
-    return f"; stale: {', '.join(names)}" if names else ""
 
 
 def lineage_table(record: SignalRecord, steps: tuple[LineageStep, ...]) -> Table:

@@ -24,7 +24,7 @@ from eth_pipeline.cli.market import MarketPlan
 from eth_pipeline.cli.processes import LOOPBACK, ProcessGroup, accepts, answers, free_port, require_free
 from eth_pipeline.cli.start import noted
 from eth_pipeline.contracts.clock import SystemClock, iso
-from eth_pipeline.contracts.signal import SIGNALS
+from eth_pipeline.contracts.decision_tables import SIGNALS
 from eth_pipeline.contracts.tables import KLINES
 from eth_pipeline.defs.instance import open_instance
 from eth_pipeline.defs.resources import exchange_state

@@ -1,14 +1,16 @@
 """docs/tables.md, generated from the table contracts.
 
-Belongs here: rendering. Does not belong: what a table is (`tables`, `quality`, `signal`); a test holds the file to it.
+Belongs here: rendering. Does not belong: what a table is (`tables`, `quality`,
+`model_tables`, `signal`); a test holds the file to it.
 """
 
 import polars as pl
 
-from eth_pipeline.contracts.artifact import HISTORICAL_FORECASTS, OOF_FORECASTS, TRIED_PNL
+from eth_pipeline.contracts.decision_tables import CONSENSUS, FORECASTS, SIGNALS, TRANSITIONS
+from eth_pipeline.contracts.model_tables import HISTORICAL_FORECASTS, OOF_FORECASTS, TRIED_PNL
 from eth_pipeline.contracts.quality import GAP_LEDGER, QUARANTINE
-from eth_pipeline.contracts.signal import CONSENSUS, FORECASTS, SIGNALS, TRANSITIONS
-from eth_pipeline.contracts.tables import STREAMS, TableContract
+from eth_pipeline.contracts.table import TableContract
+from eth_pipeline.contracts.tables import STREAMS
 
 DOCUMENTED: tuple[TableContract, ...] = (
     *STREAMS.values(),

@@ -17,7 +17,7 @@ from typing import Protocol
 import polars as pl
 
 from eth_pipeline.contracts.clock import HOUR, require_utc
-from eth_pipeline.contracts.tables import INSTANT, Column, TableContract
+from eth_pipeline.contracts.table import INSTANT, Column, TableContract
 
 
 class Cause(StrEnum):

@@ -12,10 +12,10 @@ from datetime import datetime, timedelta
 import dagster as dg
 from dagster import AssetCheckKey, DagsterEventType, DagsterInstance, RunRecord
 
+from eth_pipeline.contracts.alert import AlertKind
 from eth_pipeline.contracts.clock import SystemClock
 from eth_pipeline.operations.alerting import rules
 from eth_pipeline.operations.alerting.evidence import FailedCheck, FailedRun, is_blocked_on_purpose
-from eth_pipeline.operations.alerting.kinds import AlertKind
 from eth_pipeline.operations.alerting.watch import home_questions, watch
 from eth_pipeline.settings import load_settings
 

@@ -10,7 +10,8 @@ from typing import TypedDict
 import dagster as dg
 
 from eth_pipeline.contracts.clock import HOUR, SystemClock, floor_hour
-from eth_pipeline.contracts.signal import CONSENSUS, FORECASTS, SIGNALS, SignalRecord
+from eth_pipeline.contracts.decision_tables import CONSENSUS, FORECASTS, SIGNALS
+from eth_pipeline.contracts.signal import SignalRecord
 from eth_pipeline.contracts.tables import KLINES, STREAMS
 from eth_pipeline.defs.account_limits import risk_reasons
 from eth_pipeline.defs.resources import Moment, Pipeline

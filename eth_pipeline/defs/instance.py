@@ -17,6 +17,9 @@ from eth_pipeline.defs.sqlite_storage import OpenEventLog, OpenRunStorage
 from eth_pipeline.errors import SettingsInvalid
 from eth_pipeline.settings import Settings, load_settings
 
+_EVENTS_OF_A_BATCH = "500"
+"""Events that Dagster calls one batch, such as all that a run plans, are stored in one transaction, up to so many."""
+
 
 class InstanceStorage(DagsterSqliteStorage):
     """`storage.custom` of dagster.yaml: SQLite below the home, or PostgreSQL when its URL is set."""
@@ -70,6 +73,7 @@ def prepare_home(settings: Settings) -> Path:
         draft.write_text(text)
         draft.replace(target)
     os.environ["DAGSTER_HOME"] = str(home)
+    os.environ["DAGSTER_EVENT_BATCH_SIZE"] = _EVENTS_OF_A_BATCH
     os.environ["ETH_PIPELINE_HOME"] = str(settings.home)
     return home
 

@@ -7,6 +7,7 @@ step costs 12-21 s for ten trivial steps (measured). Training uses a process per
 import dagster as dg
 
 from eth_pipeline.contracts.tables import STREAMS
+from eth_pipeline.models.algorithms import ALGORITHMS
 
 HOURLY_ASSETS = [
     *STREAMS,
@@ -27,17 +28,11 @@ TRAINING_ASSETS = [
     "candidate_bundle",
     "promotion_decision",
 ]
-EVERY_MODEL = [*TRAINING_ASSETS, "cross_asset_model", "lstm_model", "tft_model"]
+MODELS = [f"{algorithm}_model" for algorithm in ALGORITHMS]
+EVERY_MODEL = list(dict.fromkeys((*TRAINING_ASSETS, *MODELS)))
 PLAN_JOBS = {
     "plan_data": ("features", "labels"),
-    "plan_base": (
-        "lightgbm_model",
-        "lstm_model",
-        "tft_model",
-        "cross_asset_model",
-        "quantile_model",
-        "regime_model",
-    ),
+    "plan_base": (*MODELS, "quantile_model", "regime_model"),
     "plan_stacking": ("candidate_bundle",),
     "plan_onnx": ("bundle_check",),
     "plan_report": ("training_report",),

@@ -16,7 +16,8 @@ from pathlib import Path
 import dagster as dg
 from dagster._core.definitions.assets.graph.asset_graph import AssetGraph
 
-from eth_pipeline.contracts.tables import STREAMS, TableContract
+from eth_pipeline.contracts.table import TableContract
+from eth_pipeline.contracts.tables import STREAMS
 from eth_pipeline.defs.jobs import PLAN_JOBS
 from eth_pipeline.features.build import features_contract
 from eth_pipeline.labels.direction import labels_contract

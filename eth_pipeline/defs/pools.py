@@ -9,6 +9,9 @@ from pathlib import Path
 from eth_pipeline.settings import Settings
 
 TRAINING, GPU = "training", "gpu"
+VINTAGES = "vintages"
+"""Without a limit unless somebody sets one: how many months are trained at a time is the fan-out's number of workers.
+In `training` they would take turns on every host where a plan has run."""
 _DRIVER = Path("/dev/nvidiactl")
 
 

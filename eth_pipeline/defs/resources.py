@@ -47,10 +47,18 @@ class Pipeline(dg.ConfigurableResource):
 
     _in_run: bool = PrivateAttr(default=False)
     _of_run: Settings | None = PrivateAttr(default=None)
+    _lake_of_run: Lake | None = PrivateAttr(default=None)
+    _door_of_run: Transport | None = PrivateAttr(default=None)
 
     def setup_for_execution(self, context: dg.InitResourceContext) -> None:  # noqa: ARG002  # Dagster passes it
         """A run reads its settings once: its steps ask some sixty times, and must not see them change in between."""
         self._in_run = True
+
+    def teardown_after_execution(self, context: dg.InitResourceContext) -> None:  # noqa: ARG002  # Dagster passes it
+        """Close what the run's steps shared."""
+        if self._door_of_run is not None:
+            self._door_of_run.close()
+            self._door_of_run = None
 
     def settings(self) -> Settings:
         """The settings of this process's environment; of one run always the same."""
@@ -60,13 +68,20 @@ class Pipeline(dg.ConfigurableResource):
         return self._of_run
 
     def lake(self) -> Lake:
-        """The lake that the settings name."""
-        return Lake.of(self.settings())
+        """The lake that the settings name; of one run always the same, so that it opens no table twice."""
+        if not self._in_run:
+            return Lake.of(self.settings())
+        self._lake_of_run = self._lake_of_run or Lake.of(self.settings())
+        return self._lake_of_run
 
     @contextmanager
     def transport(self) -> Iterator[Transport]:
-        """The door to the exchange; closed on the way out."""
+        """The door to the exchange; closed on the way out, in a run when it ends: its steps share connections."""
         settings = self.settings()
+        if self._in_run:
+            self._door_of_run = self._door_of_run or Transport(settings.exchange, state_path=exchange_state(settings))
+            yield self._door_of_run
+            return
         with Transport(settings.exchange, state_path=exchange_state(settings)) as transport:
             yield transport
 

@@ -1,7 +1,7 @@
-"""The public archive: names of its files, verified download, and the copies kept on disk.
+"""The public archive: verified download of its files, and the copies kept on disk.
 
-Belongs here: keys, `.CHECKSUM`, sha256 before anything is parsed, parallel download. Does not belong: what is in
-a file (`bars`, `funding`, `open_interest`), which files are wanted (`ingest`).
+Belongs here: `.CHECKSUM`, sha256 before anything is parsed, parallel download. Does not belong: which files there are
+(`archive_files`), what is in one (`bars`, `funding`, `open_interest`), which are wanted (`ingest`).
 
 The archive replaces files later. So every file is kept with its sha256 and Last-Modified beside it; one whose
 published sha256 equals the kept one is not fetched again, and a replaced one stays beside its successor.
@@ -18,69 +18,20 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass
-from datetime import datetime, timedelta
 from pathlib import Path
 
 import polars as pl
 
 from eth_pipeline.errors import ChecksumMismatch, ContractViolation, RequestRefused
+from eth_pipeline.exchange.archive_files import ArchiveFile
 from eth_pipeline.exchange.transport import Transport
 
-DAY = timedelta(days=1)
 MAX_MEMBER_BYTES = 256 * 2**20
 """Unpacked size of a file; the largest that is read, a month of 15-minute bars, has about half a megabyte."""
 
 _NOT_USED = "The file was not used; its rows are asked for through the other door."
 _SHA256 = re.compile(r"[0-9a-fA-F]{64}")
 _PACKED_AS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
-
-
-@dataclass(frozen=True)
-class ArchiveFile:
-    """One file: its key, and the instants `start` <= t < `end` it is about."""
-
-    key: str
-    start: datetime
-    end: datetime
-
-    @property
-    def name(self) -> str:
-        """The last part of the key."""
-        return self.key.rsplit("/", 1)[1]
-
-
-@dataclass(frozen=True)
-class ArchiveSeries:
-    """Where the archive keeps one kind of data.
-
-    Attributes:
-        market: `data/futures/um` or `data/spot`.
-        kind: `klines`, `markPriceKlines`, `fundingRate` or `metrics`.
-        interval: bar size as in the key; None for kinds without one.
-        monthly, daily: which of the two this kind is published in.
-    """
-
-    market: str
-    kind: str
-    interval: str | None
-    monthly: bool
-    daily: bool
-
-    def month(self, symbol: str, instant: datetime) -> ArchiveFile:
-        """The monthly file that covers `instant`."""
-        start = month_start(instant)
-        return ArchiveFile(self._key("monthly", symbol, f"{start:%Y-%m}"), start, month_start(start + 32 * DAY))
-
-    def day(self, symbol: str, instant: datetime) -> ArchiveFile:
-        """The daily file that covers `instant`."""
-        start = day_start(instant)
-        return ArchiveFile(self._key("daily", symbol, f"{start:%Y-%m-%d}"), start, start + DAY)
-
-    def _key(self, period: str, symbol: str, date: str) -> str:
-        folder = f"{self.market}/{period}/{self.kind}/{symbol}"
-        if self.interval is None:
-            return f"{folder}/{symbol}-{self.kind}-{date}.zip"
-        return f"{folder}/{self.interval}/{symbol}-{self.interval}-{date}.zip"
 
 
 @dataclass(frozen=True)
@@ -223,16 +174,6 @@ class Archive:
         # The note goes last: without it, or with another sha256 in it, the file is fetched again.
         _write(path, content)
         _write(note, json.dumps({"key": file.key, "sha256": sha256, "last_modified": last_modified}).encode())
-
-
-def month_start(instant: datetime) -> datetime:
-    """First instant of the calendar month of `instant`, UTC."""
-    return instant.replace(day=1, hour=0, minute=0, second=0, microsecond=0)
-
-
-def day_start(instant: datetime) -> datetime:
-    """First instant of the UTC day of `instant`."""
-    return instant.replace(hour=0, minute=0, second=0, microsecond=0)
 
 
 def _published_sha256(content: bytes, file: ArchiveFile) -> str:

@@ -16,7 +16,7 @@ import polars as pl
 
 from eth_pipeline.errors import ContractViolation
 from eth_pipeline.exchange.answers import rows_of, undocumented
-from eth_pipeline.exchange.archive import ArchiveFile
+from eth_pipeline.exchange.archive_files import ArchiveFile
 from eth_pipeline.exchange.csv_rows import read_rows
 from eth_pipeline.exchange.published_time import instants
 

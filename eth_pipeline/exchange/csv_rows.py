@@ -8,7 +8,7 @@ from collections.abc import Mapping
 import polars as pl
 
 from eth_pipeline.errors import ContractViolation
-from eth_pipeline.exchange.archive import ArchiveFile
+from eth_pipeline.exchange.archive_files import ArchiveFile
 
 
 def read_rows(content: bytes, fields: Mapping[str, pl.DataType | type[pl.DataType]], file: ArchiveFile) -> pl.DataFrame:

@@ -12,7 +12,8 @@ import polars as pl
 
 from eth_pipeline.contracts.quality import Cause, Status
 from eth_pipeline.errors import RegionRestricted, RetryLater
-from eth_pipeline.exchange.archive import DAY, Archive, ArchiveFile, Opened
+from eth_pipeline.exchange.archive import Archive, Opened
+from eth_pipeline.exchange.archive_files import DAY, ArchiveFile
 from eth_pipeline.exchange.findings import FINDING, Absence, events
 from eth_pipeline.exchange.gaps import AbsentRanges, Hole, merged
 from eth_pipeline.exchange.ledger import Report

@@ -13,7 +13,7 @@ import polars as pl
 
 from eth_pipeline.contracts.clock import iso
 from eth_pipeline.contracts.quality import Cause, Status
-from eth_pipeline.contracts.tables import INSTANT
+from eth_pipeline.contracts.table import INSTANT
 from eth_pipeline.exchange.gaps import Hole
 
 FINDING: dict[str, pl.DataType | type[pl.DataType]] = {

@@ -13,9 +13,10 @@ from datetime import datetime, timedelta
 import polars as pl
 
 from eth_pipeline.contracts.clock import floor_interval, require_utc
-from eth_pipeline.contracts.tables import INSTANT
+from eth_pipeline.contracts.table import INSTANT
 from eth_pipeline.errors import NeedsHuman
-from eth_pipeline.exchange.archive import Archive, ArchiveFile
+from eth_pipeline.exchange.archive import Archive
+from eth_pipeline.exchange.archive_files import ArchiveFile
 from eth_pipeline.exchange.doors import Doors, Progress
 from eth_pipeline.exchange.late_bars import is_worth_another_look
 from eth_pipeline.exchange.ledger import Report, record

@@ -12,7 +12,7 @@ from datetime import datetime
 import polars as pl
 
 from eth_pipeline.contracts.quality import GAP_LEDGER, QUARANTINE, Cause, Status
-from eth_pipeline.contracts.tables import INSTANT
+from eth_pipeline.contracts.table import INSTANT
 from eth_pipeline.exchange.findings import FINDING, REFUSED_CAUSES, Absence, refused_rows
 from eth_pipeline.exchange.state import HostState
 from eth_pipeline.exchange.streams import Stream

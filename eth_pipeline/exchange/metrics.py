@@ -15,9 +15,9 @@ from datetime import timedelta
 
 import polars as pl
 
-from eth_pipeline.contracts.tables import INSTANT
+from eth_pipeline.contracts.table import INSTANT
 from eth_pipeline.errors import ContractViolation
-from eth_pipeline.exchange.archive import ArchiveFile
+from eth_pipeline.exchange.archive_files import ArchiveFile
 from eth_pipeline.exchange.csv_rows import read_rows
 from eth_pipeline.exchange.published_time import labels
 

@@ -49,7 +49,7 @@ def _page(transport: Transport, stream: Stream, symbol: str, *, first: datetime,
         transport.get_json(
             question.endpoint,
             {
-                "symbol": symbol,
+                question.asks_for: symbol,
                 **question.params,
                 "startTime": to_milliseconds(first - question.label_before),
                 "endTime": to_milliseconds(last - question.label_before) + 999,  # the same rounding, at the other end

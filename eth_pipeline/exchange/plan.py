@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
 
-from eth_pipeline.exchange.archive import DAY, ArchiveFile, day_start, month_start
+from eth_pipeline.exchange.archive_files import DAY, ArchiveFile, day_start, month_start
 from eth_pipeline.exchange.gaps import Hole
 from eth_pipeline.exchange.streams import Stream
 

@@ -16,7 +16,7 @@ from typing import Any
 import polars as pl
 
 from eth_pipeline.exchange.answers import rows_of, undocumented
-from eth_pipeline.exchange.archive import ArchiveFile
+from eth_pipeline.exchange.archive_files import ArchiveFile
 from eth_pipeline.exchange.metrics import at_full_hours, metrics_rows
 from eth_pipeline.exchange.published_time import instants
 

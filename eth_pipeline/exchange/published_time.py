@@ -12,7 +12,7 @@ from typing import Literal
 
 import polars as pl
 
-from eth_pipeline.contracts.tables import INSTANT
+from eth_pipeline.contracts.table import INSTANT
 from eth_pipeline.errors import ContractViolation
 
 EARLIEST = datetime(1970, 1, 1, tzinfo=UTC)

@@ -5,7 +5,7 @@ Belongs here: the split by contract. Does not belong: the rules (`contracts.tabl
 
 import polars as pl
 
-from eth_pipeline.contracts.tables import TableContract
+from eth_pipeline.contracts.table import TableContract
 
 REASON = "broken_rule"
 

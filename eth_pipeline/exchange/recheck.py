@@ -12,7 +12,8 @@ from datetime import UTC, datetime, timedelta
 
 from eth_pipeline.contracts.clock import require_utc
 from eth_pipeline.errors import RegionRestricted, RetryLater
-from eth_pipeline.exchange.archive import Archive, ArchiveFile
+from eth_pipeline.exchange.archive import Archive
+from eth_pipeline.exchange.archive_files import ArchiveFile
 from eth_pipeline.exchange.ingest import reread_files
 from eth_pipeline.exchange.state import HostState
 from eth_pipeline.exchange.streams import Stream, stream_named

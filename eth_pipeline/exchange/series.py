@@ -10,7 +10,7 @@ from typing import Literal
 import polars as pl
 
 from eth_pipeline.contracts.clock import HOUR, floor_interval
-from eth_pipeline.contracts.tables import INSTANT
+from eth_pipeline.contracts.table import INSTANT
 from eth_pipeline.exchange.findings import Absence
 from eth_pipeline.exchange.gaps import Hole, find_holes
 from eth_pipeline.exchange.quarantine import split

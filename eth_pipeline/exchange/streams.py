@@ -1,7 +1,7 @@
 """The table of streams: for each, where both doors have it, what a page costs, and which symbols are asked for.
 
-Belongs here: endpoints, weights, page sizes, archive folders (Binance's documentation and
-published probes). Does not belong: asking (`pages`, `archive`), parsing, deciding what is missing.
+Belongs here: endpoints, weights, page sizes, archive folders (from Binance's documentation and published probes). Does
+not belong: asking (`pages`, `archive`), parsing, deciding what is missing.
 """
 
 from collections.abc import Callable, Mapping
@@ -13,25 +13,16 @@ from typing import Literal
 import polars as pl
 
 from eth_pipeline.contracts.clock import HOUR
-from eth_pipeline.contracts.tables import (
-    FUNDING_RATES,
-    KLINES,
-    MARK_KLINES,
-    OPEN_INTEREST,
-    POSITIONING,
-    PREMIUM_KLINES,
-    SPOT_KLINES,
-    STREAMS,
-    TableContract,
-)
+from eth_pipeline.contracts.table import TableContract
+from eth_pipeline.contracts.tables import FUNDING_RATES, OPEN_INTEREST, POSITIONING, STREAMS
 from eth_pipeline.errors import SettingsInvalid
-from eth_pipeline.exchange.archive import ArchiveFile, ArchiveSeries
+from eth_pipeline.exchange.archive_files import ArchiveFile, ArchiveSeries
 from eth_pipeline.exchange.bars import bars_from_api, bars_from_csv
+from eth_pipeline.exchange.endpoint import AllowanceName, Endpoint
 from eth_pipeline.exchange.funding import funding_from_api, funding_from_csv
 from eth_pipeline.exchange.metrics import METRICS_PERIOD, PUBLICATION_DELAY
 from eth_pipeline.exchange.open_interest import open_interest_from_api, open_interest_from_csv
 from eth_pipeline.exchange.positioning import positioning_from_api, positioning_from_csv
-from eth_pipeline.exchange.transport import AllowanceName, Endpoint
 from eth_pipeline.settings import Settings
 
 _FUTURES_DATA: AllowanceName = "futures_data_requests"
@@ -50,12 +41,14 @@ class Question:
 
     Attributes:
         endpoint, params: the REST door.
+        asks_for: how the endpoint calls the symbol.
         label_before: how much earlier than our instant the endpoint labels a row (START labels).
         rows_per_step: rows the endpoint has between two of ours.
     """
 
     endpoint: Endpoint
     params: Mapping[str, str]
+    asks_for: str = "symbol"
     label_before: timedelta = timedelta(0)
     rows_per_step: int = 1
 
@@ -122,46 +115,50 @@ def _klines_weight(rows: int) -> int:
     return 1 if rows < 100 else 2 if rows < 500 else 5 if rows <= 1000 else 10
 
 
-def _bars(
-    contract: TableContract, endpoint: Endpoint, market: str, kind: str, *, page_rows: int, settings: Settings
-) -> Stream:
-    interval, step = settings.base_interval, settings.base_delta
+@dataclass(frozen=True)
+class _BarDoors:
+    """Where both doors have a stream of bars.
+
+    Attributes:
+        path: REST endpoint.
+        market, kind: folders of the archive.
+        asks_for: how the endpoint calls the symbol.
+    """
+
+    path: str
+    market: str
+    kind: str
+    asks_for: str = "symbol"
+
+
+_BARS = {
+    "klines": _BarDoors("/fapi/v1/klines", _FUTURES, "klines"),
+    "mark_klines": _BarDoors("/fapi/v1/markPriceKlines", _FUTURES, "markPriceKlines"),
+    "spot_klines": _BarDoors("/api/v3/klines", _SPOT, "klines"),
+    "premium_klines": _BarDoors("/fapi/v1/premiumIndexKlines", _FUTURES, "premiumIndexKlines"),
+}
+
+
+def _bars(name: str, settings: Settings) -> Stream:
+    doors, interval, step = _BARS[name], settings.base_interval, settings.base_delta
+    spot = doors.market == _SPOT
+    endpoint = Endpoint("spot" if spot else "futures", doors.path, "weight")
     return Stream(
-        contract=contract,
+        contract=STREAMS[name],
         time_column="open_time",
         symbols=settings.symbols,
         interval=interval,
         step=step,
         spacing="fixed",
         known_after=step,
-        questions=(Question(endpoint, {"interval": interval}),),
-        page_rows=page_rows,
-        page_cost=_klines_weight if endpoint.host == "futures" else lambda _: 2,
-        archive=ArchiveSeries(market, kind, interval, monthly=True, daily=True),
+        questions=(Question(endpoint, {"interval": interval}, asks_for=doors.asks_for),),
+        page_rows=1000 if spot else 499,
+        page_cost=(lambda _: 2) if spot else _klines_weight,
+        archive=ArchiveSeries(doors.market, doors.kind, interval, monthly=True, daily=True),
         read_file=partial(bars_from_csv, interval=step),
         read_page=partial(bars_from_api, interval=step),
         overlap_rows=2,
     )
-
-
-def _klines(settings: Settings) -> Stream:
-    endpoint = Endpoint("futures", "/fapi/v1/klines", "weight")
-    return _bars(KLINES, endpoint, _FUTURES, "klines", page_rows=499, settings=settings)
-
-
-def _mark_klines(settings: Settings) -> Stream:
-    endpoint = Endpoint("futures", "/fapi/v1/markPriceKlines", "weight")
-    return _bars(MARK_KLINES, endpoint, _FUTURES, "markPriceKlines", page_rows=499, settings=settings)
-
-
-def _premium_klines(settings: Settings) -> Stream:
-    endpoint = Endpoint("futures", "/fapi/v1/premiumIndexKlines", "weight")
-    return _bars(PREMIUM_KLINES, endpoint, _FUTURES, "premiumIndexKlines", page_rows=499, settings=settings)
-
-
-def _spot_klines(settings: Settings) -> Stream:
-    endpoint = Endpoint("spot", "/api/v3/klines", "weight")
-    return _bars(SPOT_KLINES, endpoint, _SPOT, "klines", page_rows=1000, settings=settings)
 
 
 def _funding_rates(settings: Settings) -> Stream:
@@ -234,11 +231,8 @@ def _positioning(settings: Settings) -> Stream:
 
 
 _STREAMS: dict[str, Callable[[Settings], Stream]] = {
-    "klines": _klines,
-    "mark_klines": _mark_klines,
-    "spot_klines": _spot_klines,
+    **{name: partial(_bars, name) for name in _BARS},
     "funding_rates": _funding_rates,
     "open_interest": _open_interest,
-    "premium_klines": _premium_klines,
     "positioning": _positioning,
 }

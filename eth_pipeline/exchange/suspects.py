@@ -14,7 +14,8 @@ from datetime import datetime
 import polars as pl
 
 from eth_pipeline.contracts.quality import Cause, Status
-from eth_pipeline.contracts.tables import INSTANT, KLINES, MARK_KLINES, TableContract
+from eth_pipeline.contracts.table import INSTANT, TableContract
+from eth_pipeline.contracts.tables import KLINES, MARK_KLINES
 from eth_pipeline.exchange.findings import FINDING
 from eth_pipeline.exchange.streams import Stream
 from eth_pipeline.lake import Lake

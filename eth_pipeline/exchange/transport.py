@@ -1,7 +1,8 @@
 """The one HTTP door to the exchange: timeouts, retries, request weight, error classes, provenance.
 
 Belongs here: sending a request and saying what came back, as JSON, as a file or as one error of `errors`. Does
-not belong: what an endpoint means (`streams`), paging (`pages`), parsing rows, whose data it is (`origin`).
+not belong: what an endpoint means (`streams`), paging (`pages`), parsing rows, whose data it is (`origin`), whether a
+request may be sent now (`guard`).
 
     answer                                becomes                                            tried again
     timeout, refused, 5xx, cut body       ExchangeUnavailable, counted by the breaker        yes, `attempts` times
@@ -16,58 +17,27 @@ import ssl
 import threading
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import cache
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Literal, Self
+from typing import Any, Self
 from urllib.parse import urlsplit
 
 import httpx2
 import stamina
 
 from eth_pipeline.contracts.clock import Clock, SystemClock, from_milliseconds
-from eth_pipeline.errors import (
-    ExchangeUnavailable,
-    RegionRestricted,
-    RequestRefused,
-    SettingsInvalid,
-)
-from eth_pipeline.exchange.breaker import Breaker, BreakerState
-from eth_pipeline.exchange.budget import Allowance, Budget
+from eth_pipeline.errors import ExchangeUnavailable, RequestRefused, SettingsInvalid
+from eth_pipeline.exchange.endpoint import SERVER_TIME, Endpoint, Host, RemoteFile
 from eth_pipeline.exchange.exchange_time import ClockOffset, newest_offset, remember_offset
+from eth_pipeline.exchange.guard import Guard
 from eth_pipeline.exchange.origin import PROVENANCE_HEADER, Origin
-from eth_pipeline.exchange.patience import Patience, retry_after_seconds
+from eth_pipeline.exchange.patience import Patience
 from eth_pipeline.exchange.state import HostState
 from eth_pipeline.settings import ExchangeSettings
 
 USED_WEIGHT_HEADER = "X-MBX-USED-WEIGHT-1M"
-_DEFAULT_PAUSE_SECONDS = 60.0  # 429 without Retry-After: one weight window
-_DEFAULT_BAN_SECONDS = 120.0  # 418 without Retry-After: the shortest ban Binance documents
-
-Host = Literal["futures", "spot", "archive"]
-AllowanceName = Literal["weight", "futures_data_requests", "funding_requests", "none"]
-
-
-@dataclass(frozen=True)
-class Endpoint:
-    """One REST path and the allowance its requests are paid from."""
-
-    host: Host
-    path: str
-    allowance: AllowanceName
-
-
-@dataclass(frozen=True)
-class RemoteFile:
-    """A downloaded file: its bytes and the server's Last-Modified, where it sent one."""
-
-    content: bytes
-    last_modified: str | None
-
-
-SERVER_TIME = Endpoint("futures", "/fapi/v1/time", "weight")
 
 
 @cache
@@ -89,6 +59,7 @@ class Transport:
     Attributes:
         requests_sent: requests of this object so far, tries included.
         state: what this host remembers between processes.
+        guard: what may be sent now, and the breakers.
 
     Raises:
         SettingsInvalid: the three URLs belong to different exchanges.
@@ -104,22 +75,9 @@ class Transport:
         self._clock = clock or SystemClock()
         self._lock = threading.Lock()
         self._origin = Origin({f"{host}_url": url for host, url in self._urls.items()})
-        self._restricted: dict[Host, str] = {}
         self.requests_sent = 0
         self.state = HostState(state_path)
-        self._budget = Budget(self.state, clock=self._clock, reserve_share=settings.weight_reserve_share)
-        self._breaker = Breaker(
-            self.state,
-            clock=self._clock,
-            failures_to_open=settings.breaker_failures,
-            cooldown_seconds=settings.breaker_cooldown_minutes * 60.0,
-        )
-        # Binance's documented limits per address; spot allows 6000, the futures figure is kept there too.
-        self._allowances = {
-            "weight": Allowance("request weight", settings.weight_limit_per_minute, 60),
-            "futures_data_requests": Allowance("futures data requests", 1000, 300),
-            "funding_requests": Allowance("funding requests", 500, 300),
-        }
+        self.guard = Guard(self.state, settings=settings, clock=self._clock)
         self._client = httpx2.Client(
             timeout=httpx2.Timeout(settings.read_timeout_seconds, connect=settings.connect_timeout_seconds),
             limits=httpx2.Limits(max_connections=2 * settings.archive_parallel_downloads + 4),
@@ -158,13 +116,6 @@ class Transport:
         """The newest measured difference between the exchange's clock and this host's; None where never measured."""
         return newest_offset(self.state, urlsplit(self._urls["futures"]).netloc)
 
-    def estimated_time(self, *, max_age: timedelta = timedelta(days=7)) -> datetime | None:
-        """Exchange time without asking: this host's clock and the newest offset; None where that is too old."""
-        offset, now = self.clock_offset(), self._clock.now()
-        if offset is None or not timedelta(0) <= now - offset.measured_at <= max_age:
-            return None
-        return now + offset.offset
-
     @property
     def known_provenance(self) -> str | None:
         """Provenance as far as it is known without asking; None until an embedded exchange has answered."""
@@ -181,10 +132,6 @@ class Transport:
             self.server_time()
         assert self._origin.known is not None
         return self._origin.known
-
-    def breaker_states(self) -> dict[str, BreakerState]:
-        """State of every breaker that ever counted: of a host (connecting) or of `host/path` (answering)."""
-        return self._breaker.states()
 
     def get_json(self, endpoint: Endpoint, params: Mapping[str, str | int], *, cost: int = 1) -> Any:
         """GET a REST endpoint.
@@ -231,13 +178,7 @@ class Transport:
         self, endpoint: Endpoint, *, params: Mapping[str, str | int], cost: int, read: Callable[[httpx2.Response], None]
     ) -> None:
         host = urlsplit(self._urls[endpoint.host]).netloc
-        circuit = f"{host}{'/data' if endpoint.host == 'archive' else endpoint.path}"
-        if (refused := self._restricted.get(endpoint.host)) is not None:
-            raise RegionRestricted(refused)  # final: one question per process and host is enough
-        self._budget.check_hold(host)
-        # Two circuits: a host nobody can connect to is one failure, not one for every endpoint it has.
-        self._breaker.admit(host)
-        self._breaker.admit(circuit)
+        self.guard.admit(endpoint, host)
         try:
             for attempt in stamina.retry_context(
                 on=Patience(),
@@ -248,22 +189,15 @@ class Transport:
                 wait_jitter=0.3,
             ):
                 with attempt:
-                    self._budget.check_hold(host)
-                    if endpoint.allowance != "none":
-                        self._budget.spend(host, self._allowances[endpoint.allowance], cost)
+                    self.guard.pay(endpoint, host, cost=cost)
                     response = self._send(endpoint, params)
-                    self._breaker.succeeded(host)
-                    if 400 <= response.status_code < 500:  # it refuses, so it works
-                        self._breaker.succeeded(circuit)
+                    self.guard.answered(endpoint, host, status=response.status_code)
                     self._refuse_bad_status(endpoint, host, response)
                     read(response)
         except ExchangeUnavailable as error:
-            self._breaker.failed(host if isinstance(error, _Unreachable) else circuit, str(error))
+            self.guard.failed(endpoint, host, str(error), unreachable=isinstance(error, _Unreachable))
             raise
-        self._breaker.succeeded(circuit)
-        used = response.headers.get(USED_WEIGHT_HEADER, "")
-        if endpoint.allowance == "weight" and used.isdigit():
-            self._budget.observe(host, self._allowances["weight"], int(used))
+        self.guard.succeeded(endpoint, host, used_weight=response.headers.get(USED_WEIGHT_HEADER, ""))
 
     def _send(self, endpoint: Endpoint, params: Mapping[str, str | int]) -> httpx2.Response:
         url = self._urls[endpoint.host] + endpoint.path
@@ -285,17 +219,13 @@ class Transport:
         if status == 200:
             self._origin.check(f"{endpoint.host}_url", response.headers.get(PROVENANCE_HEADER))
         elif status in (418, 429):
-            default = _DEFAULT_BAN_SECONDS if status == 418 else _DEFAULT_PAUSE_SECONDS
-            header = response.headers.get("Retry-After")
-            pause = retry_after_seconds(header, otherwise=default, now=self._clock.now())
-            self._budget.hold(host, seconds=max(1.0, pause), is_ban=status == 418)
-            self._budget.check_hold(host)  # raises
+            self.guard.hold(host, is_ban=status == 418, retry_after=response.headers.get("Retry-After"))
         elif status in (403, 451):
-            self._restricted[endpoint.host] = (
+            self.guard.restrict(
+                endpoint,
                 f"{what} answered {status}: this address may not use it{_said(response)}. Run from a permitted "
-                "location, or rely on the archive, which is usually still reachable; retrying cannot help."
+                "location, or rely on the archive, which is usually still reachable; retrying cannot help.",
             )
-            raise RegionRestricted(self._restricted[endpoint.host])
         elif status == 404 and endpoint.host == "archive":
             return
         elif 400 <= status < 500:

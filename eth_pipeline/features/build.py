@@ -10,7 +10,7 @@ from functools import cache
 
 import polars as pl
 
-from eth_pipeline.contracts.tables import INSTANT, PROVENANCES, Column, Rule, TableContract
+from eth_pipeline.contracts.table import INSTANT, PROVENANCES, Column, Rule, TableContract
 from eth_pipeline.errors import ContractViolation, SettingsInvalid
 from eth_pipeline.features import (
     basis,

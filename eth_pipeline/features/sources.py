@@ -10,6 +10,7 @@ from typing import Any
 
 import polars as pl
 
+from eth_pipeline.contracts.table import TableContract
 from eth_pipeline.contracts.tables import (
     FUNDING_RATES,
     KLINES,
@@ -18,7 +19,6 @@ from eth_pipeline.contracts.tables import (
     POSITIONING,
     PREMIUM_KLINES,
     SPOT_KLINES,
-    TableContract,
 )
 from eth_pipeline.errors import ProvenanceMismatch
 from eth_pipeline.lake import Lake

@@ -16,7 +16,7 @@ from datetime import timedelta
 
 import polars as pl
 
-from eth_pipeline.contracts.tables import INSTANT, PROVENANCES, Column, Rule, TableContract
+from eth_pipeline.contracts.table import INSTANT, PROVENANCES, Column, Rule, TableContract
 from eth_pipeline.errors import ProvenanceMismatch
 
 HOUR = timedelta(hours=1)

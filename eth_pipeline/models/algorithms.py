@@ -1,9 +1,11 @@
 """The algorithms by name: what `lightgbm` or `lstm` means, with the parameters that were measured to be the defaults.
 
-Belongs here: the catalogue. Does not belong: any algorithm. Networks are imported when they are asked for.
+Belongs here: the catalogue; assets, jobs and bundles take an algorithm from its entry. Does not belong: any algorithm.
+Networks are imported when they are asked for.
 """
 
-from dataclasses import replace
+from collections.abc import Callable
+from dataclasses import dataclass, replace
 
 from eth_pipeline.errors import SettingsInvalid
 from eth_pipeline.models.boosting import Boosting
@@ -13,8 +15,79 @@ from eth_pipeline.models.networks.schedule import TrainingSchedule
 from eth_pipeline.settings import NetworkSettings
 
 LIGHTGBM, CROSS_ASSET, LSTM, TFT = "lightgbm", "cross_asset", "lstm", "tft"
-ALGORITHMS = (LIGHTGBM, CROSS_ASSET, LSTM, TFT)
 _DEFAULT_NETWORKS = NetworkSettings()
+
+
+@dataclass(frozen=True)
+class Surroundings:
+    """What an algorithm may depend on besides its own parameters.
+
+    Attributes:
+        cross_prefixes: beginnings of the names of cross-asset features: `btc_`.
+        networks: size and place of the networks' trainings.
+    """
+
+    cross_prefixes: tuple[str, ...]
+    networks: NetworkSettings
+
+
+@dataclass(frozen=True)
+class Algorithm:
+    """One entry of the catalogue.
+
+    Attributes:
+        description: a sentence for the asset's page.
+        made_with: the library, as the Dagster UI labels it.
+        make: the forecaster with its default parameters.
+        network: trains where networks train; too slow on a small host to be permuted feature by feature.
+    """
+
+    description: str
+    made_with: str
+    make: Callable[[Surroundings], Forecaster]
+    network: bool = False
+
+
+def _lstm(around: Surroundings) -> Forecaster:
+    from eth_pipeline.models.networks.lstm import Lstm, LstmParameters
+
+    usual, networks = LstmParameters(), around.networks
+    return Lstm(replace(usual, window_hours=networks.window_hours, schedule=_schedule(usual.schedule, networks)))
+
+
+def _tft(around: Surroundings) -> Forecaster:
+    from eth_pipeline.models.networks.tft import Tft, TftParameters
+
+    published, networks = TftParameters(), around.networks
+    schedule = _schedule(published.schedule, networks)
+    return Tft(replace(published, window_hours=networks.window_hours, schedule=schedule))
+
+
+def _schedule(own: TrainingSchedule, networks: NetworkSettings) -> TrainingSchedule:
+    return replace(own, max_epochs=networks.max_epochs, device=networks.device)
+
+
+ALGORITHMS: dict[str, Algorithm] = {
+    LIGHTGBM: Algorithm(
+        "The primary: gradient-boosted trees on every feature, one ensemble per horizon.",
+        "lightgbm",
+        lambda _: Boosting(),
+    ),
+    CROSS_ASSET: Algorithm(
+        "Gradient-boosted trees that see the other coins only: a second opinion with other eyes.",
+        "lightgbm",
+        lambda around: FeatureView(Boosting(), name=CROSS_ASSET, prefixes=around.cross_prefixes),
+    ),
+    LSTM: Algorithm(
+        "A recurrent network over the last hours, one body and a head per horizon.", "pytorch", _lstm, network=True
+    ),
+    TFT: Algorithm(
+        "A temporal fusion transformer: variable selection, gated residuals, interpretable attention.",
+        "pytorch",
+        _tft,
+        network=True,
+    ),
+}
 
 
 def forecaster_named(
@@ -33,23 +106,6 @@ def forecaster_named(
     Raises:
         SettingsInvalid: there is none of that name.
     """
-    if name == LIGHTGBM:
-        return Boosting()
-    if name == CROSS_ASSET:
-        return FeatureView(Boosting(), name=CROSS_ASSET, prefixes=cross_prefixes)
-    if name == LSTM:
-        from eth_pipeline.models.networks.lstm import Lstm, LstmParameters
-
-        usual = LstmParameters()
-        return Lstm(replace(usual, window_hours=networks.window_hours, schedule=_schedule(usual.schedule, networks)))
-    if name == TFT:
-        from eth_pipeline.models.networks.tft import Tft, TftParameters
-
-        published = TftParameters()
-        schedule = _schedule(published.schedule, networks)
-        return Tft(replace(published, window_hours=networks.window_hours, schedule=schedule))
-    raise SettingsInvalid(f"No algorithm is called {name!r}. Choose from: {', '.join(ALGORITHMS)}.")
-
-
-def _schedule(own: TrainingSchedule, networks: NetworkSettings) -> TrainingSchedule:
-    return replace(own, max_epochs=networks.max_epochs, device=networks.device)
+    if name not in ALGORITHMS:
+        raise SettingsInvalid(f"No algorithm is called {name!r}. Choose from: {', '.join(ALGORITHMS)}.")
+    return ALGORITHMS[name].make(Surroundings(cross_prefixes=cross_prefixes, networks=networks))

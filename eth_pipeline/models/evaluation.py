@@ -13,6 +13,7 @@ from datetime import datetime
 import numpy as np
 import polars as pl
 
+from eth_pipeline.contracts.wording import forecasts
 from eth_pipeline.models.dataset import TrainingSet
 from eth_pipeline.models.horizon_figures import Rivals, horizon_report
 from eth_pipeline.models.metrics import auc
@@ -105,33 +106,32 @@ def verdict(report: HorizonReport, *, round_trip_cost_bps: float) -> str:
     """One plain sentence: better than its baselines or not, pays after costs or not."""
     h, auc_shown, difference = report.horizon_hours, _shown(report.auc), report.auc_minus_volatility
     if report.auc.value is None or report.auc.low is None:
-        skill = f"Too few rows to say whether the {h} h direction is forecast"
+        skill = forecasts.TOO_FEW_ROWS(hours=h)
     elif report.auc.low <= 0.5:
-        skill = f"No better than a coin at {h} h (AUC {auc_shown})"
+        skill = forecasts.NO_BETTER(hours=h, auc=auc_shown)
     elif difference.low is None or difference.low <= 0:
-        skill = f"Not proven better than volatility alone at {h} h (AUC {auc_shown}, difference {_shown(difference)})"
+        skill = forecasts.NOT_PROVEN(hours=h, auc=auc_shown, difference=_shown(difference))
     else:
-        skill = f"Better than its baselines at {h} h (AUC {auc_shown}, over volatility alone {_shown(difference)})"
-    return f"{skill}; {_pays(report.net_bps_per_trade, report.trades, round_trip_cost_bps)}."
+        skill = forecasts.BETTER(hours=h, auc=auc_shown, difference=_shown(difference))
+    return forecasts.VERDICT(skill=skill, pays=_pays(report.net_bps_per_trade, report.trades, round_trip_cost_bps))
 
 
 def _pays(net: Estimate, trades: int, cost_bps: float) -> str:
-    after = f"after {cost_bps:g} bps costs"
     if trades == 0:
-        return f"it never acts, because no past tail of its forecasts clearly earned more than {cost_bps:g} bps"
+        return forecasts.NEVER_ACTS(cost=cost_bps)
     if net.value is None:
-        return f"{trades} trades are too few to say whether it pays {after}"
-    shown = f"{net.value:+.1f} bps per trade {after}, {trades} trades"
+        return forecasts.TOO_FEW_TRADES(trades=trades, cost=cost_bps)
+    shown = forecasts.PER_TRADE(net=net.value, cost=cost_bps, trades=trades)
     if net.low is not None and net.low > 0:
-        return f"it pays ({shown})"
+        return forecasts.PAYS(shown=shown)
     if net.value > 0:
-        return f"it is not proven to pay ({shown}, interval reaches below zero)"
-    return f"it does not pay ({shown})"
+        return forecasts.NOT_PROVEN_TO_PAY(shown=shown)
+    return forecasts.DOES_NOT_PAY(shown=shown)
 
 
 def _shown(estimate: Estimate) -> str:
     if estimate.value is None:
-        return "unknown"
+        return forecasts.UNKNOWN()
     interval = "" if estimate.low is None else f" [{estimate.low:.3f}, {estimate.high:.3f}]"
     return f"{estimate.value:.3f}{interval}"
 

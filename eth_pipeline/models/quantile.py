@@ -19,7 +19,7 @@ import numpy as np
 import polars as pl
 
 from eth_pipeline.contracts.artifact import QuantileModel
-from eth_pipeline.contracts.tables import INSTANT
+from eth_pipeline.contracts.table import INSTANT
 from eth_pipeline.errors import SettingsInvalid
 from eth_pipeline.models.baselines import find_volatility_feature
 from eth_pipeline.models.dataset import Floats, Rows, TrainingSet

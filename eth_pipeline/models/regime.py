@@ -13,7 +13,7 @@ import numpy as np
 import polars as pl
 
 from eth_pipeline.contracts.artifact import RegimeModel
-from eth_pipeline.contracts.tables import INSTANT
+from eth_pipeline.contracts.table import INSTANT
 from eth_pipeline.models.dataset import Floats, TrainingSet
 from eth_pipeline.models.forecaster import OnnxModel, Progress
 from eth_pipeline.models.mixture import STATES, VOLATILITIES, RegimeInput, fit_regime

@@ -21,7 +21,7 @@ from typing import Protocol, runtime_checkable
 import numpy as np
 import polars as pl
 
-from eth_pipeline.contracts.tables import INSTANT
+from eth_pipeline.contracts.table import INSTANT
 from eth_pipeline.errors import SettingsInvalid
 from eth_pipeline.models.baselines import constant_probability, volatility_probability
 from eth_pipeline.models.bootstrap import MIN_ROWS

@@ -9,7 +9,8 @@ from pathlib import Path
 
 import polars as pl
 
-from eth_pipeline.contracts.signal import TRANSITIONS, SignalRecord
+from eth_pipeline.contracts.decision_tables import TRANSITIONS
+from eth_pipeline.contracts.signal import SignalRecord
 from eth_pipeline.lake import Lake
 from eth_pipeline.registry.atomic import exclusive
 from eth_pipeline.signals.transitions import new_transitions

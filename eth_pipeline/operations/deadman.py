@@ -19,13 +19,15 @@ from urllib.parse import urlsplit
 
 import polars as pl
 
+from eth_pipeline.contracts.alert import AlertKind
 from eth_pipeline.contracts.clock import HOUR, iso, parse_instant
-from eth_pipeline.contracts.signal import SIGNALS
-from eth_pipeline.contracts.tables import INSTANT
+from eth_pipeline.contracts.decision_tables import SIGNALS
+from eth_pipeline.contracts.table import INSTANT
+from eth_pipeline.contracts.wording import alerts as wording
 from eth_pipeline.exchange.exchange_time import newest_offset
 from eth_pipeline.exchange.state import HostState
 from eth_pipeline.lake import Lake
-from eth_pipeline.operations.alerting.kinds import AlertKind, Condition
+from eth_pipeline.operations.alerting.kinds import Condition
 from eth_pipeline.settings import Settings
 
 EXCHANGE_STATE = "exchange_state.sqlite"
@@ -70,17 +72,14 @@ def judge_silence(seen: Sighting, *, name: str, exchange_now: datetime, grace: t
     """
     found = []
     if seen.lake_problem is not None:
-        text = f"The lake tells no signals: {seen.lake_problem} Check its disk or store, and restore the table."
+        text = wording.LAKE_SILENT(why=seen.lake_problem)
         found.append(Condition(AlertKind.SIGNAL_OVERDUE, "lake", text))
     if seen.newest is None:
-        text = f"No signal of {name} was ever recorded here. Start the daemon, or switch this timer off."
+        text = wording.NEVER_SIGNALLED(series=name)
         found.append(Condition(AlertKind.SIGNAL_OVERDUE, name, text))
     elif exchange_now >= seen.newest + _DUE_AFTER + _PAST_DUE + grace:
         due = seen.newest + _DUE_AFTER
-        text = (
-            f"Nothing has recorded a signal of {name} since {iso(seen.newest)}; the record of {iso(due)} never came. "
-            "Look whether the daemon runs (`systemctl status eth-pipeline-daemon`) and at its newest runs."
-        )
+        text = wording.SIGNAL_OVERDUE(series=name, newest=iso(seen.newest), due=iso(due))
         found.append(Condition(AlertKind.SIGNAL_OVERDUE, name, text))
     return tuple(found)
 

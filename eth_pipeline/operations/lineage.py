@@ -16,8 +16,10 @@ import polars as pl
 from deltalake.exceptions import DeltaError
 
 from eth_pipeline.contracts.clock import iso
-from eth_pipeline.contracts.signal import CONSENSUS, FORECASTS, SignalRecord
-from eth_pipeline.contracts.tables import INSTANT, KLINES, MARK_KLINES, TableContract
+from eth_pipeline.contracts.decision_tables import CONSENSUS, FORECASTS
+from eth_pipeline.contracts.signal import SignalRecord
+from eth_pipeline.contracts.table import INSTANT, TableContract
+from eth_pipeline.contracts.tables import KLINES, MARK_KLINES
 from eth_pipeline.errors import EthPipelineError
 from eth_pipeline.features.build import features_contract
 from eth_pipeline.lake import Lake

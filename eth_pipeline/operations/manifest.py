@@ -17,7 +17,7 @@ from pathlib import Path
 from pydantic import ConfigDict
 
 from eth_pipeline.contracts.clock import iso
-from eth_pipeline.contracts.tables import TableContract
+from eth_pipeline.contracts.table import TableContract
 from eth_pipeline.lake import Lake
 from eth_pipeline.settings import Settings
 
@@ -166,6 +166,7 @@ def _git(root: Path, *arguments: str) -> str | None:
     return done.stdout.strip() if done.returncode == 0 else None
 
 
+@functools.cache
 def _installed(name: str) -> str:
     try:
         return importlib.metadata.version(name)

@@ -22,7 +22,7 @@ import psutil
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, ValidationError
 
 from eth_pipeline.contracts.clock import iso
-from eth_pipeline.contracts.signal import SIGNALS
+from eth_pipeline.contracts.decision_tables import SIGNALS
 from eth_pipeline.contracts.tables import KLINES, STREAMS
 from eth_pipeline.errors import ContractViolation
 from eth_pipeline.lake import Lake

@@ -13,8 +13,10 @@ from datetime import datetime, timedelta
 import polars as pl
 
 from eth_pipeline.contracts.clock import HOUR, floor_hour
-from eth_pipeline.contracts.signal import FORECASTS, SignalRecord
-from eth_pipeline.contracts.tables import INSTANT, KLINES, MARK_KLINES
+from eth_pipeline.contracts.decision_tables import FORECASTS
+from eth_pipeline.contracts.signal import SignalRecord
+from eth_pipeline.contracts.table import INSTANT
+from eth_pipeline.contracts.tables import KLINES, MARK_KLINES
 from eth_pipeline.labels.direction import build_labels
 from eth_pipeline.lake import Lake
 from eth_pipeline.operations.signal_log import SignalLog

@@ -22,8 +22,9 @@ from pathlib import Path
 import polars as pl
 
 from eth_pipeline.contracts.clock import HOUR, iso, require_utc
-from eth_pipeline.contracts.signal import SIGNALS, ReasonCode, SignalRecord, SignalState, record_from_json
-from eth_pipeline.contracts.tables import INSTANT
+from eth_pipeline.contracts.decision_tables import SIGNALS
+from eth_pipeline.contracts.signal import ReasonCode, SignalRecord, SignalState, record_from_json
+from eth_pipeline.contracts.table import INSTANT
 from eth_pipeline.lake import Lake
 from eth_pipeline.operations.manifest import Manifest
 from eth_pipeline.operations.signal_line import RecordOrigin

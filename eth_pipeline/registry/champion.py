@@ -6,7 +6,7 @@ Belongs here: finding the common rows and the difference with its interval. Does
 
 import polars as pl
 
-from eth_pipeline.contracts.artifact import OOF_FORECASTS
+from eth_pipeline.contracts.model_tables import OOF_FORECASTS
 from eth_pipeline.lake import Lake
 from eth_pipeline.models.bootstrap import WeeklyResamples
 from eth_pipeline.models.metrics import auc

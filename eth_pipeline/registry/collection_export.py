@@ -14,7 +14,8 @@ from pathlib import Path
 
 import polars as pl
 
-from eth_pipeline.contracts.artifact import DECISION, OOF_FORECASTS, SIGNATURE, TRIED_PNL
+from eth_pipeline.contracts.artifact import DECISION, SIGNATURE
+from eth_pipeline.contracts.model_tables import OOF_FORECASTS, TRIED_PNL
 from eth_pipeline.errors import TransferRefused
 from eth_pipeline.lake import Lake
 from eth_pipeline.registry.archive import pack

@@ -1,7 +1,7 @@
 """The production bundle on this host: fetched from the registry, verified, pointed at; loaded without MLflow.
 
-Belongs here: the folder `<home>/production`. Does not belong: the checks (`registry.verification`), moving aliases
-(`registry.promotion`, `registry.rollback`).
+Belongs here: the folder `<home>/production`. Does not belong: bringing a version there (`registry.fetched_bundle`), the
+checks (`registry.verification`), moving aliases (`registry.promotion`, `registry.rollback`).
 
     production/
       <fingerprint>/     a bundle, verified before it got this name
@@ -13,19 +13,17 @@ Belongs here: the folder `<home>/production`. Does not belong: the checks (`regi
 """
 
 import shutil
-import tempfile
-from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
 from typing import NamedTuple, Unpack
 
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 
-from eth_pipeline.errors import BundleAbsent, BundleRefused, DecisionRefused, HashMismatch, RegistryUnavailable
+from eth_pipeline.errors import BundleAbsent, BundleRefused, HashMismatch, RegistryUnavailable
 from eth_pipeline.registry.atomic import exclusive, replace_text
+from eth_pipeline.registry.fetched_bundle import fetch_verified
 from eth_pipeline.registry.log_state import LogHead, head_of, last_move
-from eth_pipeline.registry.mlflow_store import PRODUCTION, RegisteredVersion, RegistryStore
-from eth_pipeline.registry.onnx_graph import require_sound_models
+from eth_pipeline.registry.mlflow_store import PRODUCTION, RegistryStore
 from eth_pipeline.registry.promotion_log import PromotionLog
 from eth_pipeline.registry.settlement import follow, one_at_a_time, run_to_end, settle
 from eth_pipeline.registry.verification import FINGERPRINT, Expectations, VerifiedBundle, verify_bundle
@@ -115,36 +113,6 @@ def current_bundle(*, home: Path, **expected: Unpack[Expectations]) -> CurrentBu
     return CurrentBundle(bundle, found.version)
 
 
-def fetch_verified(
-    store: RegistryStore, registered: RegisteredVersion, *, home: Path, **expected: Unpack[Expectations]
-) -> VerifiedBundle:
-    """Verify a version and keep it as `<home>/production/<fingerprint>`; the pointer is not moved.
-
-    A copy that is kept already, and still verifies as what the registry names, is not downloaded again.
-
-    Raises:
-        DecisionRefused: the version's tags name another content or decision than the bundle holds.
-        ModelRefused: a model file is not what the contract says, or may not run here.
-        BundleRefused: or one of its kinds, as `verify_bundle`.
-        RegistryUnavailable: MLflow does not answer.
-    """
-    root = home / "production"
-    root.mkdir(parents=True, exist_ok=True)
-    with exclusive(root / ".lock"), tempfile.TemporaryDirectory(dir=root, prefix=".incoming-") as scratch:
-        kept = root / registered.fingerprint
-        try:
-            return _require_named(verify_bundle(kept, **expected), registered)
-        except BundleRefused:
-            pass  # absent or no longer good: the registry's copy is judged instead
-        arrived = verify_bundle(store.download(registered.version, Path(scratch)), **expected)
-        require_sound_models(arrived.folder, arrived.contract)
-        _require_named(arrived, registered)
-        if kept.exists():
-            kept.rename(Path(scratch) / "replaced")
-        arrived.folder.rename(kept)
-        return replace(arrived, folder=kept)
-
-
 def point_to(
     bundle: VerifiedBundle,
     *,
@@ -222,17 +190,6 @@ def pointer_or_none(home: Path, *, name: str = CURRENT) -> Pointer | None:
         return pointer(home, name=name)
     except BundleRefused:
         return None
-
-
-def _require_named(bundle: VerifiedBundle, registered: RegisteredVersion) -> VerifiedBundle:
-    held = (bundle.fingerprint, bundle.decision.decision_id)
-    if held != (registered.fingerprint, registered.decision_id):
-        raise DecisionRefused(
-            f"Version {registered.version} is tagged with bundle {registered.fingerprint[:12]} and decision "
-            f"{registered.decision_id!r}, but holds {held[0][:12]} and {held[1]!r}: its tags or files were changed by "
-            "hand. Roll back, or promote again."
-        )
-    return bundle
 
 
 def _adopt(store: RegistryStore, log: PromotionLog, bundle: VerifiedBundle, *, version: str, at: datetime) -> None:

@@ -14,7 +14,8 @@ from typing import Any, Unpack
 
 import polars as pl
 
-from eth_pipeline.contracts.artifact import OOF_FORECASTS, PromotionDecision
+from eth_pipeline.contracts.artifact import PromotionDecision
+from eth_pipeline.contracts.model_tables import OOF_FORECASTS
 from eth_pipeline.errors import BundleRefused, RegistryMoved
 from eth_pipeline.lake import Lake
 from eth_pipeline.models.report import Estimate
@@ -22,10 +23,10 @@ from eth_pipeline.registry.bundle import attach_decision
 from eth_pipeline.registry.champion import compare
 from eth_pipeline.registry.crossings import Crossings
 from eth_pipeline.registry.decision import decide
+from eth_pipeline.registry.fetched_bundle import fetch_verified
 from eth_pipeline.registry.log_state import last_move, outcome_of
 from eth_pipeline.registry.mlflow_store import PRODUCTION, RegistryStore
 from eth_pipeline.registry.onnx_graph import require_sound_models
-from eth_pipeline.registry.production import fetch_verified
 from eth_pipeline.registry.promotion_log import PromotionLog
 from eth_pipeline.registry.run_plots import candidate_plots
 from eth_pipeline.registry.run_record import run_params

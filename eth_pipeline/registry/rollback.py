@@ -15,9 +15,10 @@ from pathlib import Path
 from typing import Unpack
 
 from eth_pipeline.errors import BundleAbsent, BundleRefused, RegistryUnavailable
+from eth_pipeline.registry.fetched_bundle import fetch_verified
 from eth_pipeline.registry.log_state import LogHead, head_of, last_move, move_before, open_intent, require_holds
 from eth_pipeline.registry.mlflow_store import RegistryStore
-from eth_pipeline.registry.production import Pointer, fetch_verified, kept_bundles, point_to, pointer_or_none
+from eth_pipeline.registry.production import Pointer, kept_bundles, point_to, pointer_or_none
 from eth_pipeline.registry.promotion_log import PromotionEntry, PromotionLog
 from eth_pipeline.registry.settlement import follow, one_at_a_time, run_to_end, settle
 from eth_pipeline.registry.verification import Expectations, VerifiedBundle, verify_bundle

@@ -21,9 +21,11 @@ from typing import Any, Literal
 
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, ValidationError
 
-from eth_pipeline.contracts.artifact import OOF_FORECASTS, SIGNATURE, TRIED_PNL, Provenance
+from eth_pipeline.contracts.artifact import SIGNATURE, Provenance
+from eth_pipeline.contracts.model_tables import OOF_FORECASTS, TRIED_PNL
 from eth_pipeline.contracts.quality import GAP_LEDGER
-from eth_pipeline.contracts.tables import STREAMS, TableContract
+from eth_pipeline.contracts.table import TableContract
+from eth_pipeline.contracts.tables import STREAMS
 from eth_pipeline.errors import TransferRefused
 from eth_pipeline.registry.archive import Shape
 from eth_pipeline.registry.layout import MAX_JSON_BYTES

@@ -13,8 +13,10 @@ from typing import TypeGuard, get_args
 
 import polars as pl
 
-from eth_pipeline.contracts.artifact import OOF_FORECASTS, SIGNATURE, TRIED_PNL, Provenance
-from eth_pipeline.contracts.tables import KLINES, MARK_KLINES, TableContract
+from eth_pipeline.contracts.artifact import SIGNATURE, Provenance
+from eth_pipeline.contracts.model_tables import OOF_FORECASTS, TRIED_PNL
+from eth_pipeline.contracts.table import TableContract
+from eth_pipeline.contracts.tables import KLINES, MARK_KLINES
 from eth_pipeline.errors import ProvenanceMismatch, TransferRefused
 from eth_pipeline.lake import Lake
 from eth_pipeline.registry.archive import pack

@@ -22,7 +22,8 @@ from typing import Any
 
 import polars as pl
 
-from eth_pipeline.contracts.artifact import SIGNATURE, TRIED_PNL
+from eth_pipeline.contracts.artifact import SIGNATURE
+from eth_pipeline.contracts.model_tables import TRIED_PNL
 from eth_pipeline.errors import (
     ContractViolation,
     HashMismatch,

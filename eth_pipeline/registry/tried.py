@@ -12,7 +12,7 @@ import json
 
 import polars as pl
 
-from eth_pipeline.contracts.artifact import OOF_FORECASTS, TRIED_PNL
+from eth_pipeline.contracts.model_tables import OOF_FORECASTS, TRIED_PNL
 from eth_pipeline.lake import Lake
 from eth_pipeline.models.pnl import PNL_SCHEMA, daily_pnl
 from eth_pipeline.settings import TrainingSettings

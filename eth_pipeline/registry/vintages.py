@@ -13,7 +13,8 @@ from pathlib import Path
 import polars as pl
 from pydantic import AwareDatetime, BaseModel, ConfigDict, ValidationError
 
-from eth_pipeline.contracts.artifact import HISTORICAL_FORECASTS, HorizonModel, QuantileModel, RegimeModel
+from eth_pipeline.contracts.artifact import HorizonModel, QuantileModel, RegimeModel
+from eth_pipeline.contracts.model_tables import HISTORICAL_FORECASTS
 from eth_pipeline.errors import ContractViolation
 from eth_pipeline.lake import Lake
 from eth_pipeline.models.candidate import TrainedHorizon

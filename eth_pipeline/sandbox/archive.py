@@ -19,8 +19,9 @@ from datetime import UTC, datetime, timedelta
 import polars as pl
 
 from eth_pipeline.contracts.clock import to_milliseconds
+from eth_pipeline.sandbox.bar_streams import BAR_KINDS, BarStream
 from eth_pipeline.sandbox.faults import KINDS, FaultBoard
-from eth_pipeline.sandbox.market import INTERVALS_MS, MINUTE_MS, BarStream
+from eth_pipeline.sandbox.market import INTERVALS_MS, MINUTE_MS
 from eth_pipeline.sandbox.view import View
 
 MONTHLY_LAG = timedelta(days=1)
@@ -30,12 +31,7 @@ START_LABELS_SINCE = datetime(2026, 6, 25, tzinfo=UTC)
 LABEL_STEP_MS = 5 * MINUTE_MS
 _KEPT_FILES = 128
 
-_FOLDERS: dict[str, BarStream] = {
-    "futures/um/klines": "klines",
-    "futures/um/markPriceKlines": "mark_klines",
-    "futures/um/premiumIndexKlines": "premium_klines",
-    "spot/klines": "spot_klines",
-}
+_FOLDERS: dict[str, BarStream] = {kind.folder: stream for stream, kind in BAR_KINDS.items()}
 _DATE = r"(?P<date>\d{4}-\d{2}(?:-\d{2})?)"
 _BARS = re.compile(
     r"/data/(?P<venue>futures/um|spot)/(?P<span>monthly|daily)/(?P<folder>\w+)/(?P<symbol>\w+)/(?P<interval>\w+)/"
@@ -140,18 +136,17 @@ class Archive:
             frame, write = self.view.open_interest("archive", key.symbol), self._metrics_csv
             rows = _between(frame, "period_end", key, edge=1)
         else:
-            stream = next(bar_stream for bar_stream in _FOLDERS.values() if bar_stream == key.stream)
             if key.interval is None or not self.view.has_interval(key.interval):
                 return None
-            frame, write = self.view.closed_bars("archive", stream, key.symbol, key.interval), self._bars_csv
+            frame, write = self.view.closed_bars("archive", key.stream, key.symbol, key.interval), self._bars_csv
             rows = _between(frame, "open_time", key, edge=0)
         return None if rows.is_empty() else write(rows, key)
 
     def _bars_csv(self, rows: pl.DataFrame, key: ArchiveKey) -> bytes:
         size_ms = INTERVALS_MS[key.interval or ""]
-        spot = key.stream == "spot_klines"
-        scale = 1000 if spot and key.first >= SPOT_MICROSECONDS_SINCE else 1
-        if key.stream in ("mark_klines", "premium_klines"):
+        kind = BAR_KINDS[key.stream]
+        scale = 1000 if kind.spot and key.first >= SPOT_MICROSECONDS_SINCE else 1
+        if kind.prices_only:
             zeros = [pl.lit(0).alias(name) for name in ("volume", "quote_volume", "taker_buy_volume")]
             rows = rows.with_columns(*zeros, trades=pl.lit(size_ms // 1000), taker_buy_quote_volume=pl.lit(0))
         shaped = rows.select(
@@ -168,7 +163,7 @@ class Archive:
             "taker_buy_quote_volume",
             pl.lit(0).alias("ignore"),
         )
-        return _written(shaped, header=not spot and key.first >= HEADER_SINCE, decimals=8 if spot else None)
+        return _written(shaped, header=not kind.spot and key.first >= HEADER_SINCE, decimals=8 if kind.spot else None)
 
     def _funding_csv(self, rows: pl.DataFrame, key: ArchiveKey) -> bytes:  # noqa: ARG002 (one shape of all writers)
         shaped = rows.select(

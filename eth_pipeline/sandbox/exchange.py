@@ -1,7 +1,7 @@
 """One HTTP answer of the embedded exchange, from request to headers: refusals, limits, endpoint or file, faults.
 
-Belongs here: the order in which those happen, status codes, headers, the log entry. Does not belong: what the
-endpoints say (`rest`), what the files hold (`archive`), sockets (`server`).
+Belongs here: the order in which those happen, status codes, headers, the log entry. Does not belong: which
+endpoints there are (`endpoints`), what they say (`rest`), what the files hold (`archive`), sockets (`server`).
 """
 
 import asyncio
@@ -18,12 +18,13 @@ from starlette.types import Receive, Scope, Send
 from eth_pipeline.contracts.clock import iso
 from eth_pipeline.sandbox.archive import Archive, ArchiveKey, parse_key
 from eth_pipeline.sandbox.clock import VirtualClock
+from eth_pipeline.sandbox.endpoints import ENDPOINTS, Endpoint
 from eth_pipeline.sandbox.faults import REFUSALS, Door, FaultBoard, Refusal
 from eth_pipeline.sandbox.limits import Limits, Pools
 from eth_pipeline.sandbox.market import Market
 from eth_pipeline.sandbox.parameters import BadRequest
 from eth_pipeline.sandbox.request_log import RequestLog, RequestRecord
-from eth_pipeline.sandbox.rest import ENDPOINTS, Endpoint, Rest
+from eth_pipeline.sandbox.rest import Rest
 from eth_pipeline.sandbox.view import View
 
 CHECKSUM = ".CHECKSUM"
@@ -139,7 +140,7 @@ class TruncatedResponse(Response):
 
 def _target(endpoint: Endpoint | None, key: ArchiveKey | None, params: Mapping[str, str]) -> _Target:
     if endpoint is not None:
-        return _Target("rest", endpoint.stream, params.get("symbol"), endpoint.weigh(params))
+        return _Target("rest", endpoint.stream, params.get(endpoint.asks_for), endpoint.weigh(params))
     if key is not None:
         return _Target("archive", key.stream, key.symbol, 0)
     return _Target("archive", "unknown", None, 0)

@@ -1,6 +1,6 @@
 """Request limits of the embedded exchange, enforced in real time as the exchange does per address.
 
-Belongs here: fixed windows and their counters. Does not belong: which request weighs how much (`rest`). Windows
+Belongs here: fixed windows and their counters. Does not belong: which request weighs how much (`endpoints`). Windows
 run on the host's monotonic timer, not on virtual time: a limit protects a server, and a time-lapse is no excuse.
 """
 

@@ -1,6 +1,6 @@
 """What a market must offer to be put behind the embedded exchange, and how its base bars become larger ones.
 
-Belongs here: the `Market` protocol, stream and interval vocabulary, frame schemas, symbol facts, aggregation.
+Belongs here: the `Market` protocol, interval vocabulary, frame schemas, symbol facts, aggregation.
 Does not belong: where rows come from (`synthetic`, `replay`), what is visible when (`view`), wire formats.
 
 Frames speak epoch milliseconds (Int64), as the exchange does. A float that a recording does not have is null.
@@ -11,8 +11,9 @@ from typing import Literal, NamedTuple, Protocol
 
 import polars as pl
 
-BarStream = Literal["klines", "mark_klines", "spot_klines", "premium_klines"]
-BAR_STREAMS: tuple[BarStream, ...] = ("klines", "mark_klines", "spot_klines", "premium_klines")
+from eth_pipeline.sandbox.bar_streams import BAR_KINDS, BarStream
+
+BAR_STREAMS: tuple[BarStream, ...] = tuple(BAR_KINDS)
 STREAMS = (*BAR_STREAMS, "funding_rates", "open_interest", "positioning")
 
 MINUTE_MS = 60_000

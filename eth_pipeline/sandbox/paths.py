@@ -1,7 +1,7 @@
 """The price process behind the synthetic market, in steps of 15 minutes.
 
 Belongs here: shocks, volatility, the planted driver, the perpetual's log price, premium, taker share, open
-interest. Does not belong: bars and rounding (`synthetic`), visibility, HTTP.
+interest. Does not belong: bars and rounding (`synthetic_rows`), visibility, HTTP.
 
 The model, for step t of one symbol (all draws independent of each other and of the future):
 

@@ -16,12 +16,12 @@ from typing import Literal
 import polars as pl
 
 from eth_pipeline.errors import SettingsInvalid
+from eth_pipeline.sandbox.bar_streams import BarStream
 from eth_pipeline.sandbox.market import (
     BAR_SCHEMA,
     FUNDING_SCHEMA,
     HOUR_MS,
     OPEN_INTEREST_SCHEMA,
-    BarStream,
 )
 
 _FILE_OF_STREAM: dict[BarStream, str] = {

@@ -1,22 +1,20 @@
-"""The JSON endpoints: parameters in, rows out, as Binance's documentation and error list describe them.
+"""The answers of the JSON endpoints: parameters in, rows out, as Binance's documentation and error list describe them.
 
-Belongs here: one function per endpoint, its weight, its parameter rules, its wire format. Does not belong: HTTP,
-limits, refusals (`exchange`), visibility (`view`). What is uncertain about the real exchange stands in one
-constant with its name, so that one line changes when a probe answers it.
+Belongs here: one method per kind of answer, its parameter rules, its wire format. Does not belong: paths and
+weights (`endpoints`), HTTP, limits, refusals (`exchange`), visibility (`view`). What is uncertain about the real
+exchange stands in one constant with its name, so that one line changes when a probe answers it.
 """
 
-from collections.abc import Callable
-from dataclasses import dataclass
-from functools import partial
 from typing import Any
 
 import polars as pl
 
 from eth_pipeline.contracts.clock import to_milliseconds
+from eth_pipeline.sandbox.bar_streams import BAR_KINDS, BarStream
 from eth_pipeline.sandbox.exchange_info import exchange_info, futures_symbol, spot_symbol
 from eth_pipeline.sandbox.faults import FaultBoard
-from eth_pipeline.sandbox.market import DAY_MS, HOUR_MS, INTERVALS_MS, BarStream
-from eth_pipeline.sandbox.parameters import BadRequest, Params, kline_weight, milliseconds, page_limit, required
+from eth_pipeline.sandbox.market import DAY_MS, HOUR_MS, INTERVALS_MS
+from eth_pipeline.sandbox.parameters import BadRequest, Params, milliseconds, page_limit, required
 from eth_pipeline.sandbox.view import View
 from eth_pipeline.sandbox.wire import kline_arrays, text
 
@@ -27,16 +25,6 @@ OPEN_INTEREST_PERIODS = ("5m", "15m", "30m", "1h", "2h", "4h", "6h", "12h", "1d"
 # Uncertain: a range with more open-interest rows than `limit` answers with its newest rows, so a client must
 # bound `endTime`. ccxt always sends endTime = startTime + limit periods, which is right under either reading.
 OPEN_INTEREST_NEWEST_OF_RANGE = True
-
-
-@dataclass(frozen=True)
-class Endpoint:
-    """One path: which stream its faults and its log belong to, what it costs, and what it answers."""
-
-    stream: str
-    answer: Callable[["Rest", Params], Json]
-    weigh: Callable[[Params], int] = lambda _: 1
-    pool: str = "futures"
 
 
 class Rest:
@@ -59,30 +47,19 @@ class Rest:
         skew = sum(fault.seconds for fault in self.faults.hitting("time", door="rest", stream="time", symbol=None))
         return {"serverTime": self.now_ms + int(skew * 1000)}
 
-    def klines(self, params: Params, *, stream: BarStream = "klines") -> Json:
-        """Bars as arrays of twelve."""
-        symbol, interval = self._symbol(params), required(params, "interval")
+    def bars(self, params: Params, *, stream: BarStream) -> Json:
+        """Bars of one stream as arrays of twelve."""
+        kind = BAR_KINDS[stream]
+        symbol, interval = self._symbol(params, name=kind.asks_for), required(params, "interval")
         if not self.view.has_interval(interval):
             raise BadRequest(-1120, "Invalid interval.")
-        most = 1000 if stream == "spot_klines" else 1500
+        most = 1000 if kind.spot else 1500
         visible = self.view.bars(stream, symbol, interval)
         page = self._page(visible.frame, "open_time", params, stream=stream, symbol=symbol, default=500, most=most)
         rows = kline_arrays(page, stream=stream, symbol=symbol, size_ms=INTERVALS_MS[interval])
         if visible.open_bar_close_time is not None and rows and rows[-1][6] > self.now_ms:
             rows[-1][6] = visible.open_bar_close_time
         return rows
-
-    def mark_klines(self, params: Params) -> Json:
-        """Bars of the mark price."""
-        return self.klines(params, stream="mark_klines")
-
-    def spot_klines(self, params: Params) -> Json:
-        """Bars of the spot pair."""
-        return self.klines(params, stream="spot_klines")
-
-    def premium_klines(self, params: Params) -> Json:
-        """Bars of the premium index."""
-        return self.klines(params, stream="premium_klines")
 
     def funding_rate(self, params: Params) -> Json:
         """Settlements, ascending; without a start (or with 0) the latest ones."""
@@ -198,8 +175,8 @@ class Rest:
         symbols = [spot_symbol(symbol) for symbol in self.view.market.symbols]
         return exchange_info(self.now_ms, limit, symbols)
 
-    def _symbol(self, params: Params) -> str:
-        symbol = required(params, "symbol")
+    def _symbol(self, params: Params, *, name: str = "symbol") -> str:
+        symbol = required(params, name)
         if symbol not in self.view.market.symbols:
             raise BadRequest(-1121, "Invalid symbol.")
         return symbol
@@ -249,40 +226,3 @@ class Rest:
 
 def _newest(frame: pl.DataFrame, column: str) -> float | None:
     return None if frame.is_empty() else float(frame[column][-1])
-
-
-_DATA = "open_interest"  # /futures/data shares one allowance
-
-ENDPOINTS: dict[str, Endpoint] = {
-    "/fapi/v1/ping": Endpoint("ping", Rest.ping),
-    "/fapi/v1/time": Endpoint("time", Rest.time),
-    "/fapi/v1/exchangeInfo": Endpoint("exchange_info", Rest.futures_exchange_info),
-    "/fapi/v1/klines": Endpoint("klines", Rest.klines, kline_weight),
-    "/fapi/v1/markPriceKlines": Endpoint("mark_klines", Rest.mark_klines, kline_weight),
-    "/fapi/v1/premiumIndexKlines": Endpoint("premium_klines", Rest.premium_klines, kline_weight),
-    "/fapi/v1/fundingRate": Endpoint("funding_rates", Rest.funding_rate, pool="funding"),
-    "/fapi/v1/fundingInfo": Endpoint("funding_rates", Rest.funding_info, pool="funding"),
-    "/fapi/v1/premiumIndex": Endpoint(
-        "mark_klines", Rest.premium_index, lambda params: 1 if "symbol" in params else 10
-    ),
-    "/fapi/v1/openInterest": Endpoint("open_interest", Rest.open_interest),
-    "/futures/data/openInterestHist": Endpoint("open_interest", Rest.open_interest_history, pool=_DATA),
-    "/futures/data/topLongShortAccountRatio": Endpoint(
-        "positioning", partial(Rest.ratio_history, column="top_trader_ratio", field="longShortRatio"), pool=_DATA
-    ),
-    "/futures/data/topLongShortPositionRatio": Endpoint(
-        "positioning",
-        partial(Rest.ratio_history, column="top_trader_position_ratio", field="longShortRatio"),
-        pool=_DATA,
-    ),
-    "/futures/data/globalLongShortAccountRatio": Endpoint(
-        "positioning", partial(Rest.ratio_history, column="long_short_ratio", field="longShortRatio"), pool=_DATA
-    ),
-    "/futures/data/takerlongshortRatio": Endpoint(
-        "positioning", partial(Rest.ratio_history, column="taker_ratio", field="buySellRatio", starts=True), pool=_DATA
-    ),
-    "/api/v3/ping": Endpoint("ping", Rest.ping, pool="spot"),
-    "/api/v3/time": Endpoint("time", Rest.time, pool="spot"),
-    "/api/v3/exchangeInfo": Endpoint("exchange_info", Rest.spot_exchange_info, lambda _: 20, pool="spot"),
-    "/api/v3/klines": Endpoint("spot_klines", Rest.spot_klines, lambda _: 2, pool="spot"),
-}

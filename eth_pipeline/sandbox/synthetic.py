@@ -16,7 +16,7 @@ import polars as pl
 
 from eth_pipeline.contracts.clock import floor_interval, require_utc, to_milliseconds
 from eth_pipeline.errors import SettingsInvalid
-from eth_pipeline.sandbox.market import BarStream
+from eth_pipeline.sandbox.bar_streams import BarStream
 from eth_pipeline.sandbox.paths import simulate
 from eth_pipeline.sandbox.processes import Noise
 from eth_pipeline.sandbox.synthetic_rows import STEP_MS, SyntheticRows

@@ -13,9 +13,10 @@ from typing import NamedTuple
 import polars as pl
 
 from eth_pipeline.contracts.clock import to_milliseconds
+from eth_pipeline.sandbox.bar_streams import BarStream
 from eth_pipeline.sandbox.clock import VirtualClock
 from eth_pipeline.sandbox.faults import ROW_EDITS, Door, FaultBoard
-from eth_pipeline.sandbox.market import INTERVALS_MS, VOLUMES, BarStream, Market, aggregate
+from eth_pipeline.sandbox.market import INTERVALS_MS, VOLUMES, Market, aggregate
 
 TIME_COLUMN = {"funding_rates": "funding_time", "open_interest": "period_end", "positioning": "period_end"}
 

@@ -7,20 +7,20 @@ from typing import Any
 
 import polars as pl
 
-from eth_pipeline.sandbox.market import BarStream, symbol_facts
+from eth_pipeline.sandbox.bar_streams import BAR_KINDS, BarStream
+from eth_pipeline.sandbox.market import symbol_facts
 
 
 def kline_arrays(frame: pl.DataFrame, *, stream: BarStream, symbol: str, size_ms: int) -> list[list[Any]]:
     """Twelve-field arrays; the price-only streams carry Binance's placeholders in the volume fields."""
-    facts = symbol_facts(symbol)
-    if stream in ("mark_klines", "premium_klines"):
+    facts, kind = symbol_facts(symbol), BAR_KINDS[stream]
+    if kind.prices_only:
         return [
             [time, *[f"{price:.8f}" for price in prices], "0", time + size_ms - 1, "0", size_ms // 1000, "0", "0", "0"]
             for time, *prices in frame.select("open_time", "open", "high", "low", "close").iter_rows()
         ]
-    spot = stream == "spot_klines"
-    price_decimals = 8 if spot else facts.price_decimals
-    coin_decimals, quote_decimals = (8, 8) if spot else (facts.quantity_decimals, 5)
+    price_decimals = 8 if kind.spot else facts.price_decimals
+    coin_decimals, quote_decimals = (8, 8) if kind.spot else (facts.quantity_decimals, 5)
     return [
         [
             row[0],

@@ -14,7 +14,7 @@ from eth_pipeline.errors import BundleExpired, BundleRefused
 from eth_pipeline.registry.production import Pointer, pointer
 from eth_pipeline.serving.probe import Probe, make_probe
 from eth_pipeline.settings import Settings
-from eth_pipeline.signals.evidence import production_bundle
+from eth_pipeline.signals.bundle_in_use import production_bundle
 from eth_pipeline.signals.forecast import CPU, BundleForecaster, Providers
 
 _CUDA = "CUDAExecutionProvider"

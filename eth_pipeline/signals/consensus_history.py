@@ -17,8 +17,8 @@ import polars as pl
 from numpy.typing import NDArray
 
 from eth_pipeline.contracts.clock import HOUR, floor_hour
-from eth_pipeline.contracts.signal import CONSENSUS, ConsensusSnapshot, TimeframeScore
-from eth_pipeline.contracts.tables import INSTANT
+from eth_pipeline.contracts.signal import ConsensusSnapshot, TimeframeScore
+from eth_pipeline.contracts.table import INSTANT
 from eth_pipeline.features.bars import INTERVALS, aggregate
 from eth_pipeline.settings import SignalSettings
 from eth_pipeline.signals.consensus import HISTORY_NEEDED, WEIGHTS, build_consensus, timeframe_bars
@@ -88,25 +88,6 @@ def consensus_history(
         there = tuple(score for score in scores if score is not None)
         snapshots[time] = build_consensus(there, settings=settings)
     return snapshots
-
-
-def consensus_rows(snapshots: dict[datetime, ConsensusSnapshot], *, symbol: str, provenance: str) -> pl.DataFrame:
-    """Rows of `CONSENSUS`; hours at which no timeframe had enough closed bars have none."""
-    rows = [
-        {
-            "symbol": symbol,
-            "decision_time": time,
-            "available_at": max(score.close_time for score in snapshot.scores),
-            "strength": snapshot.strength,
-            "direction": str(snapshot.direction),
-            "coverage": snapshot.coverage,
-            "snapshot": snapshot.model_dump_json(),
-            "provenance": provenance,
-        }
-        for time, snapshot in snapshots.items()
-        if snapshot.scores
-    ]
-    return pl.DataFrame(rows, schema=CONSENSUS.schema)
 
 
 def _timeframe(bars: pl.DataFrame, name: str) -> _Timeframe:

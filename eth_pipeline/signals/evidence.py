@@ -13,26 +13,21 @@ from datetime import datetime, timedelta
 
 import polars as pl
 
-from eth_pipeline.contracts.artifact import feature_schema_digest
 from eth_pipeline.contracts.clock import HOUR, iso
+from eth_pipeline.contracts.decision_tables import CONSENSUS, FORECASTS
 from eth_pipeline.contracts.quality import data_gaps
-from eth_pipeline.contracts.signal import (
-    CONSENSUS,
-    FORECASTS,
-    Action,
-    ConsensusSnapshot,
-    Reason,
-    ReasonCode,
-    StreamFreshness,
-)
-from eth_pipeline.contracts.tables import FUNDING_RATES, INSTANT, KLINES, MARK_KLINES
+from eth_pipeline.contracts.signal import Action, ConsensusSnapshot, Reason, ReasonCode, StreamFreshness
+from eth_pipeline.contracts.table import INSTANT
+from eth_pipeline.contracts.tables import FUNDING_RATES, KLINES, MARK_KLINES
+from eth_pipeline.contracts.wording.details import NO_FORECAST
+from eth_pipeline.contracts.wording.forecasts import ANSWERED
 from eth_pipeline.errors import BundleAbsent, BundleExpired, BundleRefused
-from eth_pipeline.features.build import DEFINITION_VERSION, feature_names, features_contract
+from eth_pipeline.features.build import features_contract
 from eth_pipeline.lake import Lake
-from eth_pipeline.registry.production import CurrentBundle, current_bundle, pointer
-from eth_pipeline.registry.verification import Expectations
+from eth_pipeline.registry.production import pointer
 from eth_pipeline.settings import Settings
 from eth_pipeline.signals import kill_switch
+from eth_pipeline.signals.bundle_in_use import production_bundle
 from eth_pipeline.signals.consensus import HISTORY_NEEDED, WEIGHTS, build_consensus, timeframe_bars
 from eth_pipeline.signals.forecast import BundleForecaster, Forecast, ModelInfo
 from eth_pipeline.signals.forecast_rows import forecast_rows, stored_forecast
@@ -174,36 +169,6 @@ def compute_forecasts(lake: Lake, *, settings: Settings, now: datetime, decision
     return forecast_rows(forecast, forecaster.info, row=rows.tail(1))
 
 
-def production_bundle(settings: Settings, *, now: datetime) -> CurrentBundle:
-    """The bundle in use on this host, verified against the running feature code.
-
-    Raises:
-        BundleRefused: or one of its kinds.
-    """
-    return current_bundle(home=settings.home, **expectations(settings, now=now))
-
-
-def expectations(settings: Settings, *, now: datetime) -> Expectations:
-    """What a bundle must satisfy to be loaded here and now."""
-    return Expectations(
-        public_keys=settings.public_key_paths,
-        phase=settings.phase,
-        now=now,
-        feature_schema=running_schema(settings),
-        base_interval=settings.base_interval,
-        symbol=settings.symbol,
-    )
-
-
-def running_schema(settings: Settings) -> str:
-    """Digest of the features that the running code computes; a bundle must have been trained on the same."""
-    return feature_schema_digest(
-        feature_names(symbol=settings.symbol, cross_symbols=settings.cross_symbols),
-        base_interval=settings.base_interval,
-        definition_version=DEFINITION_VERSION,
-    )
-
-
 def _stored_forecast(
     lake: Lake, settings: Settings, *, now: datetime, decision_time: datetime
 ) -> tuple[ModelInfo | None, Forecast | None, MlAvailability]:
@@ -225,9 +190,9 @@ def _stored_forecast(
     rows = lake.read(FORECASTS, where=_at(settings, decision_time) & (pl.col("fingerprint") == bundle.fingerprint))
     forecast = stored_forecast(rows, contract=bundle.contract)
     if forecast is None:
-        detail = f"bundle {version} has no forecast for {iso(decision_time)}; materialize `forecast`"
+        detail = NO_FORECAST(version=version, hour=iso(decision_time))
         return model, None, MlAvailability(False, ReasonCode.ML_UNAVAILABLE, detail)
-    return model, forecast, MlAvailability(True, None, f"version {version} answered")
+    return model, forecast, MlAvailability(True, None, ANSWERED(version=version))
 
 
 def _stored_consensus(lake: Lake, settings: Settings, decision_time: datetime) -> ConsensusSnapshot:

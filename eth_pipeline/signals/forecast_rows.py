@@ -9,7 +9,7 @@ from typing import Literal
 import polars as pl
 
 from eth_pipeline.contracts.artifact import RuntimeContract
-from eth_pipeline.contracts.signal import FORECASTS
+from eth_pipeline.contracts.decision_tables import FORECASTS
 from eth_pipeline.signals.forecast import STACKING, Forecast, ModelInfo
 
 Role = Literal["production", "shadow"]

@@ -14,24 +14,17 @@ from typing import NamedTuple
 
 import polars as pl
 
-from eth_pipeline.contracts.clock import HOUR, require_utc
+from eth_pipeline.contracts.clock import HOUR, floor_hour, require_utc
 from eth_pipeline.contracts.signal import StreamFreshness
-from eth_pipeline.contracts.tables import INSTANT, STREAMS, TableContract
+from eth_pipeline.contracts.table import INSTANT, TableContract
+from eth_pipeline.contracts.tables import STREAMS
 from eth_pipeline.lake import Lake
 from eth_pipeline.settings import Settings
 
 DATA_TIME: MappingProxyType[str, str] = MappingProxyType(
-    {
-        "klines": "close_time",
-        "mark_klines": "close_time",
-        "spot_klines": "close_time",
-        "funding_rates": "funding_time",
-        "open_interest": "period_end",
-        "premium_klines": "close_time",
-        "positioning": "period_end",
-    }
+    {name: "close_time" if "close_time" in table.schema else table.key[-1] for name, table in STREAMS.items()}
 )
-"""Stream to the column its lag is counted from."""
+"""Stream to the column its lag is counted from: the close of a bar, else the instant in the key."""
 
 _MAIN_SYMBOL_ONLY = frozenset({"open_interest", "positioning"})
 _RECENT_WINDOW = timedelta(days=2)
@@ -88,19 +81,19 @@ def _newest_rows(
     lake: Lake, table: TableContract, *, symbols: tuple[str, ...], interval: str, now: datetime
 ) -> dict[str, _Newest]:
     time = DATA_TIME[table.name]
-    known = pl.col("available_at") <= pl.lit(now, INSTANT)
-    if "interval" in table.schema:
-        known = known & (pl.col("interval") == interval)
-    recent = pl.col(time) >= pl.lit(now - _RECENT_WINDOW, INSTANT)
-    found = _read_newest(lake, table, where=known & recent & pl.col("symbol").is_in(symbols))
+    mine = pl.col("interval") == interval if "interval" in table.schema else pl.lit(True)
+    # from a full hour on, so that the steps of a run, seconds apart, ask the lake the same question
+    recent = pl.col(time) >= pl.lit(floor_hour(now) - _RECENT_WINDOW, INSTANT)
+    found = _read_newest(lake, table, now=now, where=mine & recent & pl.col("symbol").is_in(symbols))
     absent = tuple(symbol for symbol in symbols if symbol not in found)
     if absent:
-        found |= _read_newest(lake, table, where=known & pl.col("symbol").is_in(absent))
+        found |= _read_newest(lake, table, now=now, where=mine & pl.col("symbol").is_in(absent))
     return found
 
 
-def _read_newest(lake: Lake, table: TableContract, *, where: pl.Expr) -> dict[str, _Newest]:
+def _read_newest(lake: Lake, table: TableContract, *, now: datetime, where: pl.Expr) -> dict[str, _Newest]:
     time = DATA_TIME[table.name]
     rows = lake.read(table, where=where, columns=["symbol", time, "available_at", "source"])
-    newest = rows.sort(time).group_by("symbol", maintain_order=True).last()
+    known = rows.lazy().filter(pl.col("available_at") <= pl.lit(now, INSTANT)).sort(time)
+    newest = known.group_by("symbol", maintain_order=True).last().collect()
     return {symbol: _Newest(*values) for symbol, *values in newest.iter_rows()}

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from eth_pipeline.contracts.clock import iso
 from eth_pipeline.contracts.quality import DataGap
 from eth_pipeline.contracts.signal import Reason, ReasonCode, StreamFreshness
+from eth_pipeline.contracts.wording import details
 from eth_pipeline.settings import Phase, Settings, SignalSettings
 from eth_pipeline.signals.policy import GateVerdict, judge
 
@@ -68,17 +69,15 @@ def evaluate_gate(
     if kill_switch is not None:
         reasons.append(Reason(code=ReasonCode.KILL_SWITCH, subject="operator", detail=kill_switch))
     if archive_only:
-        detail = "REST refuses this address; only the archive was used"
-        reasons.append(Reason(code=ReasonCode.ARCHIVE_ONLY, subject="exchange", detail=detail))
+        reasons.append(Reason(code=ReasonCode.ARCHIVE_ONLY, subject="exchange", detail=details.NO_REST()))
     elif not exchange_reachable:
-        detail = "the exchange did not answer in this run; only stored rows were used"
-        reasons.append(Reason(code=ReasonCode.EXCHANGE_UNREACHABLE, subject="exchange", detail=detail))
+        reasons.append(Reason(code=ReasonCode.EXCHANGE_UNREACHABLE, subject="exchange", detail=details.NO_ANSWER()))
     reasons += _stream_reasons(freshness, main_symbol=settings.symbol)
     reasons += [_gap_reason(gap) for gap in gaps or ()]
     if features_present:
         reasons += _coverage_reason(feature_coverage or 0.0, floor=settings.gates.min_coverage_core)
     else:
-        detail = "no feature row for this hour"
+        detail = details.NO_FEATURE_ROW()
         reasons.append(Reason(code=ReasonCode.FEATURES_MISSING, subject="features", detail=detail))
     reasons += _consensus_reason(consensus_coverage or 0.0, floor=settings.signals.min_consensus_coverage)
     if not ml.available and forecast_counts(settings.signals):
@@ -89,7 +88,7 @@ def evaluate_gate(
 def _stream_reasons(freshness: tuple[StreamFreshness, ...], *, main_symbol: str) -> list[Reason]:
     measured = {(item.stream, item.symbol) for item in freshness}
     reasons = [
-        Reason(code=ReasonCode.STREAM_ABSENT, subject=f"{stream} {main_symbol}", detail="its lag was not measured")
+        Reason(code=ReasonCode.STREAM_ABSENT, subject=f"{stream} {main_symbol}", detail=details.NOT_MEASURED())
         for stream in _NEVER_DO_WITHOUT
         if (stream, main_symbol) not in measured
     ]
@@ -98,7 +97,7 @@ def _stream_reasons(freshness: tuple[StreamFreshness, ...], *, main_symbol: str)
 
 
 def _gap_reason(gap: DataGap) -> Reason:
-    detail = f"{gap.rows} rows {gap.cause}, the first at {iso(gap.first)}"
+    detail = details.GAP(rows=gap.rows, cause=gap.cause, first=iso(gap.first))
     return Reason(code=ReasonCode.DATA_GAP, subject=f"{gap.stream} {gap.symbol}", detail=detail)
 
 
@@ -108,21 +107,21 @@ def _stream_reason(item: StreamFreshness) -> Reason:
     else:
         code = ReasonCode.STREAM_ABSENT if item.lag_hours is None else ReasonCode.STREAM_STALE
     if item.lag_hours is None:
-        detail = f"no rows, limit {item.max_lag_hours:.2f} h"
+        detail = details.NO_ROWS(limit=item.max_lag_hours)
     else:
-        detail = f"newest data is {item.lag_hours:.2f} h old, limit {item.max_lag_hours:.2f} h"
+        detail = details.NEWEST_TOO_OLD(age=item.lag_hours, limit=item.max_lag_hours)
     return Reason(code=code, subject=f"{item.stream} {item.symbol}", detail=detail)
 
 
 def _coverage_reason(share: float, *, floor: float) -> list[Reason]:
     if share >= floor:
         return []
-    detail = f"{share:.0%} of the feature values are there, {floor:.0%} needed"
+    detail = details.FEW_FEATURES(share=share, floor=floor)
     return [Reason(code=ReasonCode.COVERAGE_LOW, subject="features", detail=detail)]
 
 
 def _consensus_reason(share: float, *, floor: float) -> list[Reason]:
     if share >= floor:
         return []
-    detail = f"timeframes of {share:.0%} of the weight are there, {floor:.0%} needed"
+    detail = details.FEW_TIMEFRAMES(share=share, floor=floor)
     return [Reason(code=ReasonCode.CONSENSUS_THIN, subject="consensus", detail=detail)]

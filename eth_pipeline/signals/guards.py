@@ -12,6 +12,7 @@ from collections.abc import Mapping
 from itertools import pairwise
 from typing import Any
 
+from eth_pipeline.contracts.wording import forecasts
 from eth_pipeline.settings import SignalSettings
 from eth_pipeline.signals.expected import implied_probability_up
 from eth_pipeline.signals.forecast import Forecast
@@ -48,7 +49,7 @@ def no_number(forecast: Forecast) -> str | None:
     for name, answers in groups.items():
         for key, value in answers.items():
             if not math.isfinite(value):
-                return f"the {name} at {key} is {value}, which is no number; such an answer is no forecast"
+                return forecasts.NO_NUMBER(name=name, key=key, value=value)
     return None
 
 
@@ -58,14 +59,14 @@ def notes(forecast: Forecast) -> tuple[str, ...]:
     if forecast.regime:
         state, share = list(forecast.regime.items())[-1]
         if share > STRESSED_NOTE_SHARE:
-            found.append(f"regime {state} with probability {share:.2f}")
+            found.append(forecasts.REGIME_NOTE(state=state, share=share))
     for hours, quantiles in forecast.quantiles.items():
         probability = forecast.probabilities.get(hours)
         if probability is None or _quantiles(hours, quantiles):
             continue
         implied = implied_probability_up(quantiles)
         if abs(implied - probability) > CONTRADICTION_NOTE:
-            found.append(f"{hours} h: probability of up {probability:.2f}, by the quantiles {implied:.2f}")
+            found.append(forecasts.CONTRADICTION_NOTE(hours=hours, probability=probability, implied=implied))
     return tuple(found)
 
 
@@ -74,26 +75,23 @@ def _extreme(probabilities: Mapping[int, float], *, edge: float) -> str | None:
     if not extreme:
         return None
     listed = ", ".join(f"{p:.3f} for {hours} h" for hours, p in extreme.items())
-    return f"probability {listed} is nearer to 0 or 1 than {edge}: no honest model of this market is that sure"
+    return forecasts.TOO_SURE(listed=listed, edge=edge)
 
 
 def _out_of_bounds(share: float) -> str | None:
     if share <= MAX_OUT_OF_BOUNDS_SHARE:
         return None
-    allowed = f"{MAX_OUT_OF_BOUNDS_SHARE:.0%} allowed"
-    return f"{share:.0%} of the inputs are beyond the range the model was trained on, {allowed}"
+    return forecasts.OUT_OF_RANGE(share=share, allowed=MAX_OUT_OF_BOUNDS_SHARE)
 
 
 def _quantiles(hours: int, quantiles: Mapping[float, float]) -> str | None:
     values = [quantiles[level] for level in sorted(quantiles)]
     if len(values) < 2 or not all(0 < level < 1 for level in quantiles):
-        return f"the {hours} h quantiles have the levels {sorted(quantiles)}; two or more between 0 and 1 are needed"
+        return forecasts.QUANTILE_LEVELS(hours=hours, levels=sorted(quantiles))
     if any(lower > upper for lower, upper in pairwise(values)):
-        return f"the {hours} h quantiles cross: {[round(value, 5) for value in values]} should ascend"
+        return forecasts.QUANTILES_CROSS(hours=hours, values=[round(value, 5) for value in values])
     spread, root = values[-1] - values[0], math.sqrt(hours)
-    if not NARROWEST_SPREAD_PER_ROOT_HOUR * root <= spread <= WIDEST_SPREAD_PER_ROOT_HOUR * root:
-        return (
-            f"the {hours} h quantiles are {spread:.2%} apart; between {NARROWEST_SPREAD_PER_ROOT_HOUR * root:.2%} and "
-            f"{WIDEST_SPREAD_PER_ROOT_HOUR * root:.2%} is believable"
-        )
+    narrowest, widest = NARROWEST_SPREAD_PER_ROOT_HOUR * root, WIDEST_SPREAD_PER_ROOT_HOUR * root
+    if not narrowest <= spread <= widest:
+        return forecasts.QUANTILES_APART(hours=hours, spread=spread, narrowest=narrowest, widest=widest)
     return None

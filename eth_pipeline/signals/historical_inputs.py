@@ -12,9 +12,10 @@ from typing import Any
 
 import polars as pl
 
-from eth_pipeline.contracts.artifact import HISTORICAL_FORECASTS, HorizonModel, Provenance, RuntimeContract
+from eth_pipeline.contracts.artifact import HorizonModel, Provenance, RuntimeContract
+from eth_pipeline.contracts.model_tables import HISTORICAL_FORECASTS
 from eth_pipeline.contracts.quality import DECISIVE_STREAMS, GAP_LEDGER, DataGap, data_gaps
-from eth_pipeline.contracts.tables import INSTANT, TableContract
+from eth_pipeline.contracts.table import INSTANT, TableContract
 from eth_pipeline.settings import Settings
 from eth_pipeline.signals.forecast import Forecast, ModelInfo
 

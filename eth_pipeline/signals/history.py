@@ -22,6 +22,7 @@ from eth_pipeline.contracts.clock import HOUR
 from eth_pipeline.contracts.quality import DataGap
 from eth_pipeline.contracts.signal import ConsensusSnapshot, Reason, ReasonCode, SignalRecord, StreamFreshness
 from eth_pipeline.contracts.tables import STREAMS
+from eth_pipeline.contracts.wording.forecasts import ANSWERED
 from eth_pipeline.settings import Settings
 from eth_pipeline.signals.consensus import build_consensus
 from eth_pipeline.signals.forecast import Forecast, ModelInfo
@@ -167,4 +168,4 @@ def hours_between(first: datetime, end: datetime) -> tuple[datetime, ...]:
 def _availability(model: ModelInfo | None) -> MlAvailability:
     if model is None:
         return MlAvailability(False, ReasonCode.BUNDLE_ABSENT, "no model of its time forecast this hour")
-    return MlAvailability(True, None, f"version {model.version} answered")
+    return MlAvailability(True, None, ANSWERED(version=model.version))

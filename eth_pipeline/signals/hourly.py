@@ -18,6 +18,7 @@ from eth_pipeline.contracts.signal import (
     SignalState,
     StreamFreshness,
 )
+from eth_pipeline.contracts.wording.details import NOT_DECIDED
 from eth_pipeline.settings import Settings
 from eth_pipeline.signals.consensus import build_consensus, weighted_scores
 from eth_pipeline.signals.decision import base_view, combine, forecast_view, hold
@@ -167,7 +168,7 @@ def missed_record(
     """
     if emitted_at < decision_time + HOUR:
         raise ValueError(f"The hour {iso(decision_time)} is not over at {iso(emitted_at)}: decide it instead.")
-    sentence = detail or f"no decision was made before {iso(decision_time + HOUR)}"
+    sentence = detail or NOT_DECIDED(end=iso(decision_time + HOUR))
     return _undecided(
         Reason(code=ReasonCode.HOUR_MISSED, subject=iso(decision_time), detail=sentence),
         settings=settings,

@@ -13,8 +13,8 @@ from pathlib import Path
 import polars as pl
 
 from eth_pipeline.contracts.clock import HOUR, FixedClock
-from eth_pipeline.contracts.signal import FORECASTS
-from eth_pipeline.contracts.tables import INSTANT
+from eth_pipeline.contracts.decision_tables import FORECASTS
+from eth_pipeline.contracts.table import INSTANT
 from eth_pipeline.lake import Lake
 from eth_pipeline.settings import Settings
 from eth_pipeline.signals.forecast import BundleForecaster, Forecast

@@ -8,6 +8,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from eth_pipeline.contracts.signal import StreamFreshness
+from eth_pipeline.contracts.wording.details import HALTED, NO_REASON_GIVEN
 
 _NAME = "kill_switch"
 
@@ -15,7 +16,7 @@ _NAME = "kill_switch"
 def why(home: Path) -> str | None:
     """The reason it was pulled for; None while it is off."""
     try:
-        return (home / _NAME).read_text(encoding="utf-8", errors="replace").strip() or "no reason given"
+        return (home / _NAME).read_text(encoding="utf-8", errors="replace").strip() or NO_REASON_GIVEN()
     except FileNotFoundError:
         return None
 
@@ -42,4 +43,4 @@ def halted(freshness: Iterable[StreamFreshness]) -> str | None:
     if not stale:
         return None
     names = ", ".join(f"{row.stream} {row.symbol}" for row in stale)
-    return f"halted by {names}: stale beyond the limit. Look into it, then release with `eth-pipeline kill-switch off`"
+    return HALTED(names=names)

@@ -5,6 +5,7 @@ logged none of it in 100 signals; here every record carries every field.
 """
 
 from eth_pipeline.contracts.signal import Action, MlFields
+from eth_pipeline.contracts.wording.forecasts import ANSWERED_HERE, ANSWERED_REMOTELY
 from eth_pipeline.settings import SignalSettings
 from eth_pipeline.signals.decision import forecast_view
 from eth_pipeline.signals.forecast import Forecast, ModelInfo
@@ -59,8 +60,8 @@ def _answered(ml: MlAvailability, forecast: Forecast | None) -> str:
     if forecast is None or not ml.available:
         return ml.detail
     if forecast.fallback_reason:
-        return f"{ml.detail} on this host: {forecast.fallback_reason}"
-    return f"{ml.detail} through the inference service" if forecast.remote else ml.detail
+        return ANSWERED_HERE(answered=ml.detail, why=forecast.fallback_reason)
+    return ANSWERED_REMOTELY(answered=ml.detail) if forecast.remote else ml.detail
 
 
 def _direction(view: float) -> Action:

@@ -8,7 +8,8 @@ from collections.abc import Iterable
 
 import polars as pl
 
-from eth_pipeline.contracts.signal import SIGNALS, SignalRecord
+from eth_pipeline.contracts.decision_tables import SIGNALS
+from eth_pipeline.contracts.signal import SignalRecord
 
 
 def signal_rows(records: Iterable[SignalRecord]) -> pl.DataFrame:

@@ -16,7 +16,7 @@ from pydantic import ValidationError
 from eth_pipeline.contracts.artifact import RuntimeContract
 from eth_pipeline.contracts.clock import iso, parse_instant
 from eth_pipeline.contracts.inference import DECISION_TIME, TENSOR, InferenceAnswer, Invocation, Prediction, SplitFrame
-from eth_pipeline.contracts.tables import INSTANT
+from eth_pipeline.contracts.table import INSTANT
 from eth_pipeline.errors import InferenceRefused
 from eth_pipeline.signals.forecast import STACKING, Forecast, ModelInfo
 

@@ -12,7 +12,7 @@ from datetime import datetime
 
 import polars as pl
 
-from eth_pipeline.contracts.signal import FORECASTS
+from eth_pipeline.contracts.decision_tables import FORECASTS
 from eth_pipeline.errors import BundleRefused
 from eth_pipeline.lake import Lake
 from eth_pipeline.registry.production import pointer_or_none

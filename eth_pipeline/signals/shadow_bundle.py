@@ -36,7 +36,7 @@ from eth_pipeline.registry.verification import (
     verify_bundle,
 )
 from eth_pipeline.settings import Settings
-from eth_pipeline.signals.evidence import expectations
+from eth_pipeline.signals.bundle_in_use import expectations
 
 NAMED_FOLDER = "folder"
 

@@ -14,6 +14,7 @@ from datetime import datetime
 
 from eth_pipeline.contracts.clock import HOUR, iso
 from eth_pipeline.contracts.signal import Reason, ReasonCode, SignalRecord
+from eth_pipeline.contracts.wording.details import LAST_SEEN
 from eth_pipeline.settings import Phase
 from eth_pipeline.signals.policy import CLEAN_HOURS, GateVerdict, judge
 
@@ -71,6 +72,6 @@ def _lingering(code: ReasonCode, newest_first: Sequence[PastHour], *, needed: in
     """Why this hour is still recovering from `code`; None where it was not seen, or long enough ago."""
     for clean_before, hour in enumerate(newest_first[: needed - 1]):
         if code in hour.codes:
-            detail = f"last seen at {iso(hour.decision_time)}; clean hour {clean_before + 1} of {needed}"
+            detail = LAST_SEEN(hour=iso(hour.decision_time), number=clean_before + 1, needed=needed)
             return Reason(code=ReasonCode.RECOVERING, subject=str(code), detail=detail)
     return None

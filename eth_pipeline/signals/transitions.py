@@ -16,7 +16,8 @@ from collections.abc import Sequence
 
 import polars as pl
 
-from eth_pipeline.contracts.signal import TRANSITIONS, SignalRecord, SignalState
+from eth_pipeline.contracts.decision_tables import TRANSITIONS
+from eth_pipeline.contracts.signal import SignalRecord, SignalState
 
 
 def new_transitions(records: Sequence[SignalRecord], *, known: pl.DataFrame) -> pl.DataFrame:

@@ -15,8 +15,9 @@ from typing import Literal
 
 import polars as pl
 
-from eth_pipeline.contracts.artifact import DRIFT, MODELS, OOF_FORECASTS
+from eth_pipeline.contracts.artifact import DRIFT, MODELS
 from eth_pipeline.contracts.clock import iso
+from eth_pipeline.contracts.model_tables import OOF_FORECASTS
 from eth_pipeline.errors import BundleRefused
 from eth_pipeline.lake import Lake
 from eth_pipeline.models.drift import DriftReference
@@ -27,7 +28,7 @@ from eth_pipeline.registry.promotion import promote_candidate, promotion_log
 from eth_pipeline.registry.rollback import rollback
 from eth_pipeline.registry.verification import fingerprint, read_contract, read_data_versions, read_report
 from eth_pipeline.settings import Settings
-from eth_pipeline.signals.evidence import expectations
+from eth_pipeline.signals.bundle_in_use import expectations
 
 MoveKind = Literal["promote", "rollback", "reconcile"]
 

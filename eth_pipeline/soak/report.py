@@ -15,7 +15,7 @@ from typing import Any
 
 from eth_pipeline.contracts.clock import iso
 from eth_pipeline.registry.atomic import replace_text
-from eth_pipeline.soak.hours import Diary, Lived
+from eth_pipeline.soak.diary import Diary, Lived
 from eth_pipeline.soak.invariants import INVARIANTS
 from eth_pipeline.soak.schedule import Hour, counts
 

@@ -13,6 +13,7 @@ import numpy as np
 from eth_pipeline.soak.plan import SoakPlan, Trouble
 
 DAY_HOURS = 24
+CALM_AFTER_HOURS = 4
 
 
 @dataclass(frozen=True)
@@ -86,3 +87,30 @@ def _place(
             free = [int(number) for number in random.permutation(stormy)]
         number = free.pop() if alone else int(random.choice(stormy))
         begins[number].append(Begin(name, named[name], float(random.random())))
+
+
+class InForce:
+    """Which troubles are in force, and since when there is calm."""
+
+    def __init__(self) -> None:
+        self._last: dict[str, int] = {}
+        self._last_trouble = -CALM_AFTER_HOURS
+
+    def extend(self, name: str, *, last: int) -> None:
+        """The trouble `name` is in force up to the hour `last`."""
+        self._last[name] = last
+
+    def clear(self) -> None:
+        """None any more."""
+        self._last.clear()
+
+    def names(self, number: int) -> tuple[str, ...]:
+        """Those of hour `number`, sorted; hours are asked in their order."""
+        found = tuple(sorted(name for name, last in self._last.items() if number <= last))
+        if found:
+            self._last_trouble = number
+        return found
+
+    def is_calm(self, number: int) -> bool:
+        """Whether the hour has been calm for long enough for everything to be well."""
+        return number - self._last_trouble >= CALM_AFTER_HOURS

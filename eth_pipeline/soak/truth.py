@@ -11,7 +11,8 @@ from datetime import datetime
 import polars as pl
 
 from eth_pipeline.contracts.clock import iso
-from eth_pipeline.contracts.tables import INSTANT, STREAMS
+from eth_pipeline.contracts.table import INSTANT
+from eth_pipeline.contracts.tables import STREAMS
 from eth_pipeline.lake import Lake
 from eth_pipeline.sandbox.market import BAR_STREAMS, HOUR_MS, INTERVALS_MS, Market, aggregate
 from eth_pipeline.settings import Settings
@@ -70,7 +71,8 @@ def true_rows(
     """Rows of the market that were complete in (since, until]: the instant of the lake's key, and the values."""
     if stream in BAR_STREAMS:
         size_ms = INTERVALS_MS[interval]
-        base = market.bars(stream, symbol, until=until)
+        first_ms = int(since.timestamp() * 1000) // size_ms * size_ms - size_ms
+        base = market.bars(stream, symbol, until=until).filter(pl.col("open_time") >= first_ms)
         complete = (pl.col("open_time") + size_ms).alias("complete")
         rows = aggregate(base, interval_ms=size_ms).with_columns(complete, pl.col("open_time").alias("time"))
     elif stream == "funding_rates":

@@ -2,8 +2,8 @@
 
 Belongs here: one long-lived process with a real Dagster instance that runs the real `hourly` job on demand; the orders
 it takes and the answers it gives. Does not belong: what is ordered when (`hours`), the faults themselves
-(`host_faults`). It is forked from a server that has loaded the definitions once, so a killed worker is replaced in a
-fraction of a second, and no thread is ever forked.
+(`host_faults`). It is forked from a server that has loaded the definitions once (`preloaded`), so a killed worker is
+replaced in a fraction of a second, and nothing that a thread of the soak holds is forked with it.
 """
 
 import multiprocessing
@@ -79,7 +79,7 @@ class Worker:
 
     def __init__(self, environment: Mapping[str, str]) -> None:
         context = multiprocessing.get_context("forkserver")
-        context.set_forkserver_preload([__name__])
+        context.set_forkserver_preload([__name__, "eth_pipeline.soak.preloaded"])
         self._mine, theirs = context.Pipe()
         self._process = context.Process(target=_serve, args=(theirs, dict(environment)), daemon=True)
         self._process.start()

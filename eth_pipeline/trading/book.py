@@ -1,10 +1,10 @@
 """A ledger being continued: what can happen to the account, written as events.
 
 Belongs here: following an order, charging funding, stop, take-profit and liquidation, one at a time. Does not belong:
-when each happens (`timeline`), the arithmetic (`fills`), sizes (`sizing`), limits (`risk`), adding up (`ledger`).
+when each happens (`timeline`), the arithmetic (`fills`), sizes (`signals.sizing`), limits (`risk`), adding up
+(`ledger`).
 """
 
-import bisect
 from collections.abc import Iterable
 from datetime import datetime, timedelta
 from functools import partial
@@ -23,6 +23,7 @@ from eth_pipeline.trading.fills import (
 from eth_pipeline.trading.hours import HourPrices, Order
 from eth_pipeline.trading.ledger import EMPTY, Event, EventKind, apply
 from eth_pipeline.trading.memory import Memory
+from eth_pipeline.trading.positions import Positions
 from eth_pipeline.trading.risk import EquityPoint, RiskVerdict, judge_risk
 
 _MINUTE = timedelta(minutes=1)
@@ -52,8 +53,7 @@ class Book:
         self._settings = settings
         self._last_event = memory.last_event if memory else None
         self._charged = set(memory.charged if memory else ())
-        self._position_times = [time for time, _ in memory.positions] if memory else []
-        self._positions = [position for _, position in memory.positions] if memory else []
+        self._positions = Positions(memory.positions if memory else ())
         self._equity = list(memory.equity) if memory else []
         self._peak_usdt = memory.peak_equity_usdt if memory else 0.0
         for event in ledger:
@@ -78,7 +78,7 @@ class Book:
             last_event=self._last_event,
             begun=self.begun,
             charged=tuple(sorted(self._charged)),
-            positions=tuple(zip(self._position_times, self._positions, strict=True)),
+            positions=self._positions.as_tuple(),
             equity=tuple(self._equity),
             peak_equity_usdt=self._peak_usdt,
             peak_since=self._settings.drawdown_since,
@@ -114,7 +114,7 @@ class Book:
         is not charged by it, one closed then is. A settlement that became known late is charged at the mark price of
         the hour in which it did.
         """
-        held = self._position_before(floor_interval(settlement, _MINUTE))
+        held = self._positions.before(floor_interval(settlement, _MINUTE))
         if not held or settlement in self._charged:
             return
         late = f"known late, charged at the mark price of {iso(hour)}" if settlement < hour else ""
@@ -241,14 +241,9 @@ class Book:
         elif event.kind in ("deposit", "mark"):
             self._equity.append(EquityPoint(event.event_time, self.state.equity_usdt))
         elif event.quantity_eth:
-            self._position_times.append(event.event_time)
-            self._positions.append(self.state.position_eth)
+            self._positions.add(event.event_time, self.state.position_eth)
 
     def _equity_at(self, price: float) -> float:
         held, entry = self.state.position_eth, self.state.entry_price
         value = 0.0 if entry is None else unrealised_usdt(quantity_eth=held, entry_usdt=entry, price_usdt=price)
         return self.state.cash_usdt + value
-
-    def _position_before(self, instant: datetime) -> float:
-        index = bisect.bisect_left(self._position_times, instant) - 1
-        return self._positions[index] if index >= 0 else 0.0

@@ -1,7 +1,7 @@
 """What a fill costs and when a position is taken away: arithmetic of one position, no state.
 
-Belongs here: slippage, fees, stop and liquidation prices, sizes. Does not belong: events and cash (`ledger`),
-when to trade (`account`). Positions are linear USDT-M contracts; a quantity is in ETH, negative for short.
+Belongs here: slippage, fees, stop and liquidation prices, sizes. Does not belong: events and cash (`ledger`), what to
+trade (`book`) and when (`timeline`). Positions are linear USDT-M contracts; a quantity is in ETH, negative for short.
 """
 
 import math

@@ -12,8 +12,10 @@ from typing import NamedTuple
 import polars as pl
 
 from eth_pipeline.contracts.clock import HOUR, floor_hour
-from eth_pipeline.contracts.signal import SIGNALS, Action, SignalState
-from eth_pipeline.contracts.tables import FUNDING_RATES, INSTANT, KLINES, MARK_KLINES
+from eth_pipeline.contracts.decision_tables import SIGNALS
+from eth_pipeline.contracts.signal import Action, SignalState
+from eth_pipeline.contracts.table import INSTANT
+from eth_pipeline.contracts.tables import FUNDING_RATES, KLINES, MARK_KLINES
 from eth_pipeline.features.bars import aggregate
 from eth_pipeline.lake import Lake
 from eth_pipeline.settings import Settings

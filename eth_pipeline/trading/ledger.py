@@ -1,7 +1,7 @@
 """The append-only ledger of the paper account, and the account it adds up to.
 
 Belongs here: what an event is, and the one function by which events become an account. Does not belong: which
-events happen (`account`), prices and fees (`fills`).
+events happen (`book`), prices and fees (`fills`).
 
 Cash moves by deposits, fees, funding and realised profit only; an open position is worth
 quantity * (price - entry). Equity is their sum, valued at the newest price an event carries. A `mark` event per
@@ -19,7 +19,7 @@ from typing import Literal, get_args
 import polars as pl
 
 from eth_pipeline.contracts.clock import iso
-from eth_pipeline.contracts.tables import INSTANT, Column, Rule, TableContract
+from eth_pipeline.contracts.table import INSTANT, Column, Rule, TableContract
 from eth_pipeline.errors import ContractViolation
 
 EventKind = Literal[

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 import polars as pl
 
 from eth_pipeline.contracts.clock import iso
-from eth_pipeline.contracts.tables import INSTANT
+from eth_pipeline.contracts.table import INSTANT
 from eth_pipeline.trading.ledger import EMPTY, AccountState, Event, apply
 from eth_pipeline.trading.trades import Trade, closed_trades
 

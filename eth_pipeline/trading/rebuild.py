@@ -17,11 +17,14 @@ from typing import cast
 
 import polars as pl
 
-from eth_pipeline.contracts.artifact import HISTORICAL_FORECASTS, Provenance
+from eth_pipeline.contracts.artifact import Provenance
 from eth_pipeline.contracts.clock import HOUR, floor_hour
+from eth_pipeline.contracts.decision_tables import SIGNALS
+from eth_pipeline.contracts.model_tables import HISTORICAL_FORECASTS
 from eth_pipeline.contracts.quality import GAP_LEDGER
-from eth_pipeline.contracts.signal import SIGNALS, Action, Reason, ReasonCode, SignalRecord
-from eth_pipeline.contracts.tables import FUNDING_RATES, INSTANT, KLINES, MARK_KLINES, TableContract
+from eth_pipeline.contracts.signal import Action, Reason, ReasonCode, SignalRecord
+from eth_pipeline.contracts.table import INSTANT, TableContract
+from eth_pipeline.contracts.tables import FUNDING_RATES, KLINES, MARK_KLINES
 from eth_pipeline.errors import SettingsInvalid
 from eth_pipeline.features.build import features_contract
 from eth_pipeline.lake import Lake

@@ -1,7 +1,7 @@
 """Hard limits: when the account may open nothing, and the sentence that says why.
 
 Belongs here: the loss and drawdown limits on the equity history, in event time. Does not belong: how large a
-position is (`sizing`), stops (`fills`), whether the data is good enough to trade (the gate's verdict).
+position is (`signals.sizing`), stops (`fills`), whether the data is good enough to trade (the gate's verdict).
 
 The windows roll: "daily" is the last 24 hours and "weekly" the last 168, not calendar days. With calendar days
 the whole limit can be lost at 23:59 and again at 00:01. A window limit releases itself when the loss has left the
@@ -16,6 +16,7 @@ from datetime import datetime, timedelta
 from typing import Literal, NamedTuple
 
 from eth_pipeline.contracts.clock import iso
+from eth_pipeline.contracts.wording import details
 from eth_pipeline.settings import AccountSettings
 
 Limit = Literal["kill_switch", "no_equity", "daily_loss", "weekly_loss", "drawdown"]
@@ -80,9 +81,9 @@ def judge_risk(
     """
     refusals = []
     if kill_switch is not None:
-        refusals.append(Refusal("kill_switch", f"the kill switch is pulled: {kill_switch}"))
+        refusals.append(Refusal("kill_switch", details.KILL_SWITCH_PULLED(why=kill_switch)))
     if equity_usdt <= 0:
-        refusals.append(Refusal("no_equity", f"equity is {equity_usdt:,.2f} USDT: there is nothing to trade with"))
+        refusals.append(Refusal("no_equity", details.NO_EQUITY(equity=equity_usdt)))
     windows: tuple[tuple[Limit, timedelta, float], ...] = (
         ("daily_loss", DAY, settings.max_daily_loss_share),
         ("weekly_loss", WEEK, settings.max_weekly_loss_share),
@@ -91,10 +92,7 @@ def judge_risk(
         refusals += _loss(limit, window, allowed, now=now, equity_usdt=equity_usdt, history=history)
     fall = 1 - equity_usdt / peak_equity_usdt if peak_equity_usdt > 0 else 0.0
     if fall >= settings.max_drawdown_share:
-        sentence = (
-            f"equity is {fall:.2%} below its peak of {peak_equity_usdt:,.2f} USDT, limit "
-            f"{settings.max_drawdown_share:.0%}; review the account, then set `account.drawdown_since`"
-        )
+        sentence = details.DRAWDOWN(fall=fall, peak=peak_equity_usdt, limit=settings.max_drawdown_share)
         refusals.append(Refusal("drawdown", sentence))
     return RiskVerdict(tuple(refusals))
 
@@ -121,9 +119,12 @@ def _loss(
     lost = 1 - equity_usdt / begin.equity_usdt
     if lost < allowed:
         return []
-    hours = int(window / timedelta(hours=1))
-    sentence = (
-        f"the account lost {lost:.2%} in {hours} hours, from {begin.equity_usdt:,.2f} USDT at {iso(begin.time)} to "
-        f"{equity_usdt:,.2f}; limit {allowed:.0%}"
+    sentence = details.LOSS(
+        lost=lost,
+        hours=int(window / timedelta(hours=1)),
+        before=begin.equity_usdt,
+        since=iso(begin.time),
+        equity=equity_usdt,
+        limit=allowed,
     )
     return [Refusal(limit, sentence)]

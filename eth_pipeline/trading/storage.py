@@ -12,7 +12,7 @@ import logging
 import polars as pl
 from deltalake.exceptions import DeltaError
 
-from eth_pipeline.contracts.tables import INSTANT, Column, TableContract
+from eth_pipeline.contracts.table import INSTANT, Column, TableContract
 from eth_pipeline.lake import Lake
 from eth_pipeline.settings import Settings
 from eth_pipeline.trading.book import Book

@@ -13,9 +13,10 @@ const serverNow = () => new Date(page.dataset.now).getTime() + (performance.now(
 const duration = (milliseconds) => {
   const seconds = Math.max(Math.floor(milliseconds / 1000), 0);
   const [days, hours, minutes] = [Math.floor(seconds / 86400), Math.floor(seconds / 3600) % 24, Math.floor(seconds / 60) % 60];
-  if (days) return `${days} d ${hours} h`;
-  if (hours) return `${hours} h ${minutes} min`;
-  return minutes ? `${minutes} min ${seconds % 60} s` : `${seconds} s`;
+  const [d, h, min, s] = page.dataset.units.split(" ");
+  if (days) return `${days} ${d} ${hours} ${h}`;
+  if (hours) return `${hours} ${h} ${minutes} ${min}`;
+  return minutes ? `${minutes} ${min} ${seconds % 60} ${s}` : `${seconds} ${s}`;
 };
 
 const tick = () => {

@@ -25,7 +25,7 @@ from eth_pipeline.registry.champion import store_oof
 from eth_pipeline.registry.sizing_parts import load_sizing
 from eth_pipeline.registry.trained import TrainedModel, load_trained
 from eth_pipeline.settings import Settings
-from eth_pipeline.signals.evidence import running_schema
+from eth_pipeline.signals.bundle_in_use import running_schema
 
 SIZING = ("quantile_model", "regime_model")
 

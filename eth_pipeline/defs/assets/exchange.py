@@ -12,7 +12,8 @@ from datetime import timedelta
 import dagster as dg
 
 from eth_pipeline.contracts.clock import HOUR, iso
-from eth_pipeline.contracts.tables import STREAMS, TableContract
+from eth_pipeline.contracts.table import TableContract
+from eth_pipeline.contracts.tables import STREAMS
 from eth_pipeline.defs.presentation import OWNERS, column_schema, markdown_table
 from eth_pipeline.defs.resources import Pipeline, exchange_moment
 from eth_pipeline.exchange.ingest import ingest_stream

@@ -28,7 +28,7 @@ from eth_pipeline.defs.presentation import OWNERS, horizon_table
 from eth_pipeline.defs.resources import Pipeline
 from eth_pipeline.features.build import feature_specs
 from eth_pipeline.features.panel import prefix
-from eth_pipeline.models.algorithms import CROSS_ASSET, LIGHTGBM, LSTM, TFT, forecaster_named
+from eth_pipeline.models.algorithms import ALGORITHMS, TFT, forecaster_named
 from eth_pipeline.models.candidate import Candidate, Scrutiny, train_candidate
 from eth_pipeline.models.dataset import TrainingSet
 from eth_pipeline.registry.production import pointer
@@ -36,14 +36,6 @@ from eth_pipeline.registry.snapshot import snapshot_in_use
 from eth_pipeline.registry.trained import save_trained, trained_model
 from eth_pipeline.registry.tried import champion_oof, store_tried, tried_before, try_id
 from eth_pipeline.settings import load_settings
-
-_DESCRIPTIONS = {
-    LIGHTGBM: "The primary: gradient-boosted trees on every feature, one ensemble per horizon.",
-    CROSS_ASSET: "Gradient-boosted trees that see the other coins only: a second opinion with other eyes.",
-    LSTM: "A recurrent network over the last hours, one body and a head per horizon.",
-    TFT: "A temporal fusion transformer: variable selection, gated residuals, interpretable attention.",
-}
-_KINDS = {LIGHTGBM: {"lightgbm", "onnx"}, CROSS_ASSET: {"lightgbm", "onnx"}, LSTM: {"pytorch", "onnx"}}
 
 _SETTINGS = load_settings()
 
@@ -53,18 +45,20 @@ _PERMUTED_WINDOWS = 2
 
 
 def _model_asset(algorithm: str) -> dg.AssetsDefinition:
+    entry = ALGORITHMS[algorithm]
+
     @dg.asset(
         name=f"{algorithm}_model",
         group_name=GROUP,
         deps=["features", "labels"],
         description=(
-            f"{_DESCRIPTIONS[algorithm]} Evaluated by purged walk-forward and exported to ONNX with a parity proof. "
+            f"{entry.description} Evaluated by purged walk-forward and exported to ONNX with a parity proof. "
             "One materialization is one try."
         ),
-        kinds=_KINDS.get(algorithm, {"pytorch", "onnx"}),
+        kinds={entry.made_with, "onnx"},
         owners=OWNERS,
         code_version="1",
-        pool=network_pool(_SETTINGS) if algorithm in (LSTM, TFT) else TRAINING,
+        pool=network_pool(_SETTINGS) if entry.network else TRAINING,
     )
     def model(context: dg.AssetExecutionContext, pipeline: Pipeline) -> dg.MaterializeResult:
         """Train, evaluate out of fold, export, keep."""
@@ -125,7 +119,7 @@ def _scrutiny(pipeline: Pipeline, pinned: PinnedTrainingSet, *, name: str, algor
         champion=champion_oof(lake, symbol=data.symbol, fingerprint=champion),
         tried=tried,
         families={spec.name: spec.family for spec in specs},
-        permutation_windows=0 if algorithm in (LSTM, TFT) else _PERMUTED_WINDOWS,
+        permutation_windows=0 if ALGORITHMS[algorithm].network else _PERMUTED_WINDOWS,
     )
     others = 0 if tried is None else tried["try_id"].n_unique()
     return scrutiny, max(registered, others + 1, origin.tries if origin is not None else 0)
@@ -145,8 +139,4 @@ def _insight(algorithm: str, candidate: Candidate, data: TrainingSet) -> dict[st
     return {"attention": attention_plot(attention), "variable_selection": weights_plot(seen.variable_weights)}
 
 
-lightgbm_model = _model_asset(LIGHTGBM)
-cross_asset_model = _model_asset(CROSS_ASSET)
-lstm_model = _model_asset(LSTM)
-tft_model = _model_asset(TFT)
-model_assets = (lightgbm_model, cross_asset_model, lstm_model, tft_model)
+model_assets = tuple(map(_model_asset, ALGORITHMS))

@@ -7,11 +7,12 @@ from datetime import timedelta
 
 import dagster as dg
 
-from eth_pipeline.contracts.artifact import HISTORICAL_FORECASTS, OOF_FORECASTS, TRIED_PNL
 from eth_pipeline.contracts.clock import SystemClock
+from eth_pipeline.contracts.decision_tables import CONSENSUS, FORECASTS, SIGNALS, TRANSITIONS
+from eth_pipeline.contracts.model_tables import HISTORICAL_FORECASTS, OOF_FORECASTS, TRIED_PNL
 from eth_pipeline.contracts.quality import GAP_LEDGER, QUARANTINE
-from eth_pipeline.contracts.signal import CONSENSUS, FORECASTS, SIGNALS, TRANSITIONS
-from eth_pipeline.contracts.tables import STREAMS, TableContract
+from eth_pipeline.contracts.table import TableContract
+from eth_pipeline.contracts.tables import STREAMS
 from eth_pipeline.defs.presentation import OWNERS, markdown_table
 from eth_pipeline.defs.resources import Pipeline
 from eth_pipeline.defs.retention import compact_storage, prune_runs

@@ -5,8 +5,8 @@ Belongs here: the range of months, storing, the tear sheet. Does not belong: the
 
 import dagster as dg
 
-from eth_pipeline.contracts.artifact import HISTORICAL_FORECASTS
 from eth_pipeline.contracts.clock import iso
+from eth_pipeline.contracts.model_tables import HISTORICAL_FORECASTS
 from eth_pipeline.contracts.tables import KLINES, MARK_KLINES
 from eth_pipeline.defs.assets.signals import GROUP
 from eth_pipeline.defs.partitions import MONTHS

@@ -15,8 +15,8 @@ from eth_pipeline.defs.resources import Pipeline
 from eth_pipeline.errors import BundleRefused
 from eth_pipeline.registry.production import materialize_production
 from eth_pipeline.registry.promotion import promote_candidate
-from eth_pipeline.signals.evidence import expectations
-from eth_pipeline.signals.evidence import production_bundle as current_bundle_of
+from eth_pipeline.signals.bundle_in_use import expectations
+from eth_pipeline.signals.bundle_in_use import production_bundle as current_bundle_of
 from eth_pipeline.signals.shadow_bundle import bring_candidate
 
 

@@ -7,7 +7,7 @@ Belongs here: reading stored rows, calling one function, storing its answer. Doe
 import dagster as dg
 
 from eth_pipeline.contracts.clock import iso
-from eth_pipeline.contracts.signal import CONSENSUS, FORECASTS
+from eth_pipeline.contracts.decision_tables import CONSENSUS, FORECASTS
 from eth_pipeline.contracts.tables import INPUT_STREAMS
 from eth_pipeline.defs.account_limits import risk_reasons
 from eth_pipeline.defs.presentation import (

@@ -12,7 +12,8 @@ from collections.abc import Iterator
 import dagster as dg
 
 from eth_pipeline.contracts.clock import HOUR, iso
-from eth_pipeline.contracts.signal import SIGNALS, SignalRecord, SignalState
+from eth_pipeline.contracts.decision_tables import SIGNALS
+from eth_pipeline.contracts.signal import SignalRecord, SignalState
 from eth_pipeline.contracts.tables import INPUT_STREAMS
 from eth_pipeline.defs.assets.signals import GROUP
 from eth_pipeline.defs.checks import stream_check_results

@@ -2,32 +2,36 @@
 
 Belongs here: the monthly partitions. Does not belong: training and scoring (`models.vintage`), the storage of models
 (`registry.vintages`). A partition is a month: the vintage `2024-05-01` knows nothing from May 2024 on and forecasts
-May 2024.
+May 2024. The primary's months are partitions of their own, since signals and accounts are rebuilt from them.
 """
 
 from datetime import datetime
+from pathlib import Path
+from typing import cast
 
 import dagster as dg
 import numpy as np
 import polars as pl
 
-from eth_pipeline.contracts.artifact import HISTORICAL_FORECASTS
 from eth_pipeline.contracts.clock import iso
+from eth_pipeline.contracts.model_tables import HISTORICAL_FORECASTS
 from eth_pipeline.defs.assets.features import GROUP
 from eth_pipeline.defs.assets.training_set import PinnedTrainingSet, pinned_training_set
-from eth_pipeline.defs.partitions import MONTHS
+from eth_pipeline.defs.partitions import ALGORITHM, MONTH, MONTHS, OTHERS_BY_MONTH
+from eth_pipeline.defs.pools import VINTAGES
 from eth_pipeline.defs.presentation import OWNERS, column_schema, markdown_table
 from eth_pipeline.defs.resources import Pipeline
 from eth_pipeline.features.panel import prefix
+from eth_pipeline.lake import Lake
 from eth_pipeline.models.algorithms import LIGHTGBM, forecaster_named
 from eth_pipeline.models.dataset import Rows
 from eth_pipeline.models.metrics import auc
 from eth_pipeline.models.quantile_forest import QuantileParameters
 from eth_pipeline.models.vintage import Vintage, score_vintage, train_vintage
 from eth_pipeline.operations.manifest import code_version
-from eth_pipeline.registry.vintages import load_vintage, save_vintage, upgrade_forecasts, vintage_folder
+from eth_pipeline.registry.vintages import VintageRecord, load_vintage, save_vintage, upgrade_forecasts, vintage_folder
 from eth_pipeline.settings import Settings
-from eth_pipeline.signals.evidence import running_schema
+from eth_pipeline.signals.bundle_in_use import running_schema
 
 _FEWEST_LABELS = 100
 
@@ -43,36 +47,12 @@ _FEWEST_LABELS = 100
     kinds={"lightgbm", "onnx"},
     owners=OWNERS,
     code_version="2",
-    pool="training",
+    pool=VINTAGES,
 )
 def model_vintage(context: dg.AssetExecutionContext, pipeline: Pipeline) -> dg.MaterializeResult:
     """Train as of the beginning of the month."""
-    settings = pipeline.settings()
-    cutoff = context.partition_time_window.start
-    pinned = pinned_training_set(pipeline, known_before=cutoff)
-    forecaster = forecaster_named(LIGHTGBM, cross_prefixes=tuple(map(prefix, settings.cross_symbols)))
-    vintage = train_vintage(
-        pinned.data, forecaster, cutoff=cutoff, settings=settings.training, quantiles=QuantileParameters()
-    )
-    folder = vintage_folder(settings.home, algorithm=LIGHTGBM, cutoff=cutoff)
-    record = save_vintage(
-        folder,
-        vintage,
-        feature_schema=running_schema(settings),
-        code_commit=code_version().commit,
-        versions=pinned.versions,
-    )
-    rows = [(h, vintage.rows[h], vintage.validation_auc[h]) for h in sorted(vintage.rows)]
     return dg.MaterializeResult(
-        metadata={
-            "folder": dg.MetadataValue.path(str(folder)),
-            "trained_until": iso(vintage.trained_until),
-            "inputs": len(vintage.feature_names),
-            "sized_by": record.sized_by,
-            "horizons": markdown_table(("horizon, h", "rows learnt from", "validation AUC (optimistic)"), rows),
-            "features_version": pinned.versions["features"],
-            "labels_version": pinned.versions["labels"],
-        }
+        metadata=_trained(pipeline, LIGHTGBM, cutoff=context.partition_time_window.start, sized=True)
     )
 
 
@@ -95,26 +75,91 @@ def historical_forecasts(context: dg.AssetExecutionContext, pipeline: Pipeline) 
     settings, lake = pipeline.settings(), pipeline.lake()
     pinned = pinned_training_set(pipeline, every_feature=True)
     frames = [
-        _month(pinned, settings, start=window.start, end=window.end)
+        _month(pinned, settings, start=window.start, end=window.end, algorithm=LIGHTGBM)
         for window in (MONTHS.time_window_for_partition_key(key) for key in context.partition_keys)
     ]
-    rows = pl.concat(frames)
+    return dg.MaterializeResult(metadata={"months": len(frames), **_stored(lake, pl.concat(frames), pinned)})
+
+
+@dg.asset(
+    group_name=GROUP,
+    partitions_def=OTHERS_BY_MONTH,
+    deps=["features", "labels"],
+    description=(
+        "One partition is one of the other algorithms as it could have been trained at the beginning of a month, with "
+        "what it forecast of that month: for comparing. Signals and accounts are rebuilt from the primary alone."
+    ),
+    kinds={"onnx", "deltalake"},
+    owners=OWNERS,
+    code_version="1",
+    metadata=column_schema(HISTORICAL_FORECASTS),
+    pool=VINTAGES,
+)
+def other_vintage(context: dg.AssetExecutionContext, pipeline: Pipeline) -> dg.MaterializeResult:
+    """Train as of the beginning of the month, then forecast the month."""
+    named = cast(dg.MultiPartitionKey, context.partition_key).keys_by_dimension
+    algorithm, window = named[ALGORITHM], MONTHS.time_window_for_partition_key(named[MONTH])
+    metadata = _trained(pipeline, algorithm, cutoff=window.start, sized=False)
+    pinned = pinned_training_set(pipeline, every_feature=True)
+    rows = _month(pinned, pipeline.settings(), start=window.start, end=window.end, algorithm=algorithm)
+    return dg.MaterializeResult(metadata=metadata | _stored(pipeline.lake(), rows, pinned))
+
+
+def _trained(pipeline: Pipeline, algorithm: str, *, cutoff: datetime, sized: bool) -> dict[str, dg.MetadataValue]:
+    """Train and keep one vintage; what is told about it."""
+    settings = pipeline.settings()
+    pinned = pinned_training_set(pipeline, known_before=cutoff)
+    forecaster = forecaster_named(
+        algorithm, cross_prefixes=tuple(map(prefix, settings.cross_symbols)), networks=settings.networks
+    )
+    vintage = train_vintage(
+        pinned.data,
+        forecaster,
+        cutoff=cutoff,
+        settings=settings.training,
+        quantiles=QuantileParameters() if sized else None,
+    )
+    folder = vintage_folder(settings.home, algorithm=algorithm, cutoff=cutoff)
+    record = save_vintage(
+        folder,
+        vintage,
+        feature_schema=running_schema(settings),
+        code_commit=code_version().commit,
+        versions=pinned.versions,
+    )
+    return _told(folder, vintage, record)
+
+
+def _told(folder: Path, vintage: Vintage, record: VintageRecord) -> dict[str, dg.MetadataValue]:
+    rows = [(h, vintage.rows[h], vintage.validation_auc[h]) for h in sorted(vintage.rows)]
+    return {
+        "folder": dg.MetadataValue.path(str(folder)),
+        "trained_until": dg.MetadataValue.text(iso(vintage.trained_until)),
+        "inputs": dg.MetadataValue.int(len(vintage.feature_names)),
+        "sized_by": dg.MetadataValue.text(record.sized_by),
+        "horizons": markdown_table(("horizon, h", "rows learnt from", "validation AUC (optimistic)"), rows),
+        "features_version": dg.MetadataValue.int(record.versions["features"]),
+        "labels_version": dg.MetadataValue.int(record.versions["labels"]),
+    }
+
+
+def _stored(lake: Lake, rows: pl.DataFrame, pinned: PinnedTrainingSet) -> dict[str, dg.MetadataValue]:
+    """Keep forecasts; what is told about them."""
     upgrade_forecasts(lake)
     version = lake.upsert(HISTORICAL_FORECASTS, rows).version
-    return dg.MaterializeResult(
-        metadata={
-            "rows": rows.height,
-            "months": len(frames),
-            "sized_by_conviction": rows["quantiles"].null_count(),
-            "lake_version": -1 if version is None else version,
-            "skill": markdown_table(("horizon, h", "labelled hours", "sign AUC"), _skill(rows, pinned)),
-        }
-    )
+    return {
+        "rows": dg.MetadataValue.int(rows.height),
+        "sized_by_conviction": dg.MetadataValue.int(rows["quantiles"].null_count()),
+        "lake_version": dg.MetadataValue.int(-1 if version is None else version),
+        "skill": markdown_table(("horizon, h", "labelled hours", "sign AUC"), _skill(rows, pinned)),
+    }
 
 
-def _month(pinned: PinnedTrainingSet, settings: Settings, *, start: datetime, end: datetime) -> pl.DataFrame:
+def _month(
+    pinned: PinnedTrainingSet, settings: Settings, *, start: datetime, end: datetime, algorithm: str
+) -> pl.DataFrame:
     vintage = load_vintage(
-        vintage_folder(settings.home, algorithm=LIGHTGBM, cutoff=start), feature_schema=running_schema(settings)
+        vintage_folder(settings.home, algorithm=algorithm, cutoff=start), feature_schema=running_schema(settings)
     )
     begin, stop = (np.datetime64(instant.replace(tzinfo=None), "us") for instant in (start, end))
     rows: Rows = np.flatnonzero((pinned.data.decision_time >= begin) & (pinned.data.decision_time < stop))

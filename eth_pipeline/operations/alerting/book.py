@@ -9,6 +9,8 @@ Belongs here: the state machine of a condition, the queue. Does not belong: rule
 A condition that flickers is one alert: it is over only after the calm. An event is told once, by its identity, for
 ever. Every message is kept per target until that target took it; a target that is down for hours gets everything
 when it is back, and holds up no other target. Nothing is dropped and nothing switches the alerts off.
+
+What is kept is English; `delivery` and whoever shows it say it in the language of the settings.
 """
 
 import sqlite3
@@ -17,8 +19,11 @@ from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
+from eth_pipeline.contracts.alert import Severity
 from eth_pipeline.contracts.clock import iso
-from eth_pipeline.operations.alerting.kinds import Condition, Happening, Message, Severity
+from eth_pipeline.contracts.wording.alerts import OVER
+from eth_pipeline.contracts.wording.alerts import body as body_of
+from eth_pipeline.operations.alerting.kinds import Condition, Happening, Message
 from eth_pipeline.settings import Settings
 
 FILE = "alerts.sqlite"
@@ -78,7 +83,7 @@ class AlertBook:
                 if raised_at is not None:
                     lasted = timedelta(seconds=round(last_seen - raised_at))
                     end = iso(datetime.fromtimestamp(last_seen, UTC))
-                    body = f"Last seen at {end}, after {lasted}. It was: {text}"
+                    body = OVER(end=end, lasted=lasted, text=text)
                     self._queue(db, kind, f"over: {kind} {subject}", body, "info", at)
 
     def happened(self, events: Sequence[Happening], *, now: datetime) -> int:
@@ -89,7 +94,14 @@ class AlertBook:
                 known = "INSERT OR IGNORE INTO happened VALUES (?, ?, ?)"
                 if db.execute(known, (str(event.kind), event.identity, now.timestamp())).rowcount:
                     new += 1
-                    self._queue(db, str(event.kind), str(event.kind), event.text, event.severity, now.timestamp())
+                    self._queue(
+                        db,
+                        str(event.kind),
+                        str(event.kind),
+                        body_of(event.kind, event.text),
+                        event.severity,
+                        now.timestamp(),
+                    )
         return new
 
     def waiting(self, *, now: datetime) -> tuple[Message, ...]:
@@ -156,7 +168,8 @@ class AlertBook:
         since, raised_at = found or (at, None)
         if raised_at is None and at - since >= self._hold_off.total_seconds():
             raised_at = at
-            self._queue(db, name[0], f"{name[0]}: {name[1]}", condition.text, condition.severity, at)
+            text = body_of(condition.kind, condition.text)
+            self._queue(db, name[0], f"{name[0]}: {name[1]}", text, condition.severity, at)
         db.execute(
             "INSERT OR REPLACE INTO conditions VALUES (?, ?, ?, ?, ?, ?, ?)",
             (*name, since, at, raised_at, condition.severity, condition.text),

@@ -10,9 +10,11 @@ import stat
 from datetime import datetime
 from pathlib import Path
 
+from eth_pipeline.contracts.wording import said
 from eth_pipeline.errors import SettingsInvalid
 from eth_pipeline.operations.alerting.book import AlertBook
 from eth_pipeline.operations.alerting.kinds import Message
+from eth_pipeline.settings import Language
 
 _SEND_SECONDS = 10
 _MOST_AT_ONCE = 50
@@ -55,7 +57,9 @@ def usable_targets(path: Path | None) -> tuple[tuple[str, ...], str | None]:
         return (), str(error)
 
 
-def deliver(book: AlertBook, targets: tuple[str, ...], *, now: datetime, sender: str) -> tuple[int, int]:
+def deliver(
+    book: AlertBook, targets: tuple[str, ...], *, now: datetime, sender: str, language: Language
+) -> tuple[int, int]:
     """Try messages that are due, oldest first; returns how many were delivered and how many were not.
 
     A target that fails is left alone for the rest of the round: a round of a sensor has a minute, and every message
@@ -66,6 +70,7 @@ def deliver(book: AlertBook, targets: tuple[str, ...], *, now: datetime, sender:
         targets: Apprise URLs, in the order of the file.
         now: host time.
         sender: put before every title, for example the host's name.
+        language: of what is sent.
     """
     import apprise
 
@@ -79,7 +84,7 @@ def deliver(book: AlertBook, targets: tuple[str, ...], *, now: datetime, sender:
             continue
         notifier = apprise.Apprise()
         notifier.add(targets[message.target])
-        if _send(notifier, message, sender=sender):
+        if _send(notifier, message, sender=sender, language=language):
             book.delivered(message, now=now)
             done += 1
         else:
@@ -91,7 +96,7 @@ def deliver(book: AlertBook, targets: tuple[str, ...], *, now: datetime, sender:
     return done, failed
 
 
-def send_directly(targets: tuple[str, ...], message: Message, *, sender: str) -> tuple[bool, ...]:
+def send_directly(targets: tuple[str, ...], message: Message, *, sender: str, language: Language) -> tuple[bool, ...]:
     """Send one message to every target at once, without a queue; for each whether it took it.
 
     For a test of the targets, and for the day on which the book itself cannot be written.
@@ -103,11 +108,11 @@ def send_directly(targets: tuple[str, ...], message: Message, *, sender: str) ->
     for target in targets:
         notifier = apprise.Apprise()
         notifier.add(target)
-        taken.append(_send(notifier, message, sender=sender))
+        taken.append(_send(notifier, message, sender=sender, language=language))
     return tuple(taken)
 
 
-def _send(notifier: object, message: Message, *, sender: str) -> bool:
+def _send(notifier: object, message: Message, *, sender: str, language: Language) -> bool:
     import apprise
 
     assert isinstance(notifier, apprise.Apprise)
@@ -117,7 +122,10 @@ def _send(notifier: object, message: Message, *, sender: str) -> bool:
     try:
         return bool(
             notifier.notify(
-                title=f"{sender}: {message.title}", body=message.body, notify_type=kind, timeout=_SEND_SECONDS
+                title=f"{sender}: {said(message.title, language)}",
+                body=said(message.body, language),
+                notify_type=kind,
+                timeout=_SEND_SECONDS,
             )
         )
     except Exception:  # a hundred plugins with a hundred kinds of errors; the message stays queued

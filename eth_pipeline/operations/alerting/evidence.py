@@ -14,8 +14,9 @@ import polars as pl
 
 from eth_pipeline.contracts.artifact import DRIFT
 from eth_pipeline.contracts.clock import HOUR, floor_hour
-from eth_pipeline.contracts.signal import TRANSITIONS, SignalRecord
-from eth_pipeline.contracts.tables import INSTANT
+from eth_pipeline.contracts.decision_tables import TRANSITIONS
+from eth_pipeline.contracts.signal import SignalRecord
+from eth_pipeline.contracts.table import INSTANT
 from eth_pipeline.exchange.state import HostState
 from eth_pipeline.lake import Lake
 from eth_pipeline.models.drift import DriftReference, DriftReport, measure_drift

@@ -1,31 +1,12 @@
-"""The closed list of alerts, and the two things that can be noticed: a condition that lasts, an event that happened.
+"""The two things that can be noticed, a condition that lasts and an event that happened, and the message of either.
 
-Belongs here: types. Does not belong: noticing (`rules`), remembering (`book`), telling (`delivery`).
+Belongs here: types. Does not belong: the list of kinds (`contracts.alert`), noticing (`rules`), remembering (`book`),
+telling (`delivery`).
 """
 
 from dataclasses import dataclass
-from enum import StrEnum
-from typing import Literal
 
-Severity = Literal["info", "warning", "failure"]
-
-
-class AlertKind(StrEnum):
-    """Every alert; docs/operations.md has a section of each, with what to do."""
-
-    STALE_STREAK = "stale_streak"
-    ML_SILENT = "ml_silent"
-    EXCHANGE_FAILING = "exchange_failing"
-    ALWAYS_HOLD = "always_hold"
-    STATE_CHANGED = "state_changed"
-    RUN_FAILED = "run_failed"
-    CHECK_FAILED = "check_failed"
-    PROMOTION = "promotion"
-    ALIAS_MOVED = "alias_moved"
-    DRIFT = "drift"
-    DISK_LOW = "disk_low"
-    SIGNAL_OVERDUE = "signal_overdue"
-    RULE_BROKEN = "rule_broken"
+from eth_pipeline.contracts.alert import AlertKind, Severity
 
 
 @dataclass(frozen=True)

@@ -11,12 +11,13 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
+from eth_pipeline.contracts.alert import AlertKind
 from eth_pipeline.contracts.signal import SignalRecord
 from eth_pipeline.operations import deadman
 from eth_pipeline.operations.alerting import evidence, rules
 from eth_pipeline.operations.alerting.book import open_book
 from eth_pipeline.operations.alerting.delivery import deliver, usable_targets
-from eth_pipeline.operations.alerting.kinds import AlertKind, Condition, Happening
+from eth_pipeline.operations.alerting.kinds import Condition, Happening
 from eth_pipeline.registry.alias import check_alias
 from eth_pipeline.registry.mlflow_store import RegistryStore
 from eth_pipeline.registry.promotion_log import PromotionLog
@@ -117,7 +118,7 @@ def watch(settings: Settings, questions: Mapping[AlertKind, Question], *, now: d
             judged=near.judged - {str(AlertKind.RULE_BROKEN)},
         )
         book.happened(near.happenings, now=now)
-        delivered, refused = deliver(book, targets, now=now, sender=platform.node())
+        delivered, refused = deliver(book, targets, now=now, sender=platform.node(), language=settings.language)
         far = ask({kind: question for kind, question in questions.items() if kind in _FAR})
         book.observe((*near.conditions, *far.conditions, *broken), now=now, judged=near.judged | far.judged)
         book.happened(far.happenings, now=now)

@@ -1,0 +1,72 @@
+"""What a plan asks of a host before it starts, and how a no is told.
+
+Belongs here: choosing the questions, the table, the exit code. Does not belong: the questions themselves
+(`operations.plan.preflight`).
+"""
+
+from datetime import datetime, timedelta
+from typing import NoReturn
+
+import typer
+from rich.table import Table
+
+from eth_pipeline.cli.console import err
+from eth_pipeline.contracts.clock import SystemClock
+from eth_pipeline.errors import EthPipelineError
+from eth_pipeline.operations.host_health import Check
+from eth_pipeline.operations.plan.spec import Gpu, PlanSpec
+from eth_pipeline.settings import NetworkDevice, Settings
+
+CHECK_FAILED = 3
+
+
+def plan_checks(spec: PlanSpec, settings: Settings, *, scale: str) -> tuple[Check, ...]:
+    """Whether the host, its clock and its data are fit for a plan of this scale."""
+    from eth_pipeline.operations.plan.preflight import data_checks, host_checks
+
+    requires = spec.scale(scale).requires
+    gpu = requires.gpu if settings.networks.device == "auto" else _GPU_BY_DEVICE[settings.networks.device]
+    now, offset = exchange_time(settings)
+    return (
+        *host_checks(settings, requires=requires, gpu=gpu),
+        *data_checks(settings, requires=requires, now=now, clock_offset=offset),
+    )
+
+
+_GPU_BY_DEVICE: dict[NetworkDevice, Gpu] = {"cpu": "none", "cuda": "required"}
+
+
+def exchange_time(settings: Settings) -> tuple[datetime, timedelta | None]:
+    """Exchange time, and how far it is ahead of this host; None where the exchange does not answer."""
+    from eth_pipeline.exchange.transport import Transport
+
+    with Transport(settings.exchange, state_path=settings.home / "exchange_state.sqlite") as transport:
+        try:
+            now = transport.server_time()
+        except EthPipelineError:
+            return SystemClock().now(), None
+    return now, now - SystemClock().now()
+
+
+def refused(checks: tuple[Check, ...]) -> bool:
+    """True where something that must be is not."""
+    return any(check.required and not check.passed for check in checks)
+
+
+def refuse(checks: tuple[Check, ...]) -> NoReturn:
+    """Say what must be and is not, and leave with the exit code for it."""
+    for each in checks:
+        if each.required and not each.passed:
+            err.print(f"{each.name}: {each.detail}", highlight=False, markup=False, soft_wrap=True)
+    raise typer.Exit(CHECK_FAILED)
+
+
+def checks_table(checks: tuple[Check, ...]) -> Table:
+    """All of them, for people."""
+    table = Table(title="Checks", title_justify="left")
+    for name in ("check", "answer", "detail"):
+        table.add_column(name, overflow="fold")
+    for each in checks:
+        word = "[green]yes[/]" if each.passed else ("[bold red]NO[/]" if each.required else "[yellow]no[/]")
+        table.add_row(each.name, word, each.detail)
+    return table

@@ -1,0 +1,40 @@
+"""Keeping one table small: small files merged into large ones, files that no wanted version needs removed.
+
+Belongs here: compaction, vacuum, checkpoints. Does not belong: which tables, and when (`defs.assets.operations`).
+"""
+
+from contextlib import suppress
+from dataclasses import dataclass
+
+import polars as pl
+from deltalake import DeltaTable
+from deltalake.exceptions import CommitFailedError
+
+from eth_pipeline.lake.commits import WRITER
+
+
+@dataclass(frozen=True)
+class Maintenance:
+    """What maintaining one table did: its data files before and after, files removed from storage, bytes it has."""
+
+    table: str
+    files_before: int
+    files_after: int
+    files_removed: int
+    bytes: int
+
+
+def maintain(table: str, delta: DeltaTable, *, retention_hours: int) -> Maintenance:
+    """Compact and vacuum; a compaction that loses its race changes nothing and is done the next time.
+
+    A checkpoint sums up the commits so far: without it a reader goes through those since the last hundredth one.
+    """
+    before = len(delta.file_uris())
+    with suppress(CommitFailedError):
+        delta.optimize.compact(writer_properties=WRITER)
+    delta.update_incremental()
+    removed = delta.vacuum(retention_hours=retention_hours, enforce_retention_duration=False, dry_run=False)
+    delta.update_incremental()  # with the commits of the cleaning
+    delta.create_checkpoint()
+    sizes = pl.DataFrame(delta.get_add_actions(flatten=True))["size_bytes"]
+    return Maintenance(table, before, len(delta.file_uris()), len(removed), int(sizes.sum()))

@@ -1,0 +1,178 @@
+"""Deliberate bugs between the exchange and the model bundle: data, features, labels, training, gates.
+
+Belongs here: bugs by which a wrong number would be believed. Does not belong: what is done with a forecast
+(`decision_and_operations`).
+"""
+
+from eth_pipeline_tests.mutations.bug import Bug
+
+BUGS = (
+    Bug(
+        "a bar that has not closed yet is stored",
+        "exchange/series.py",
+        'pl.col("available_at") <= self._now, ',
+        "",
+        ("test_exchange_series.py",),
+    ),
+    Bug(
+        "the checksum of an archive file is not compared",
+        "exchange/archive.py",
+        "            if got == wanted:\n",
+        "            if got:\n",
+        ("test_exchange_ingest.py", "test_exchange_faults.py"),
+    ),
+    Bug(
+        "the breaker never opens",
+        "exchange/breaker.py",
+        'after: BreakerState = "open" if opens else state',
+        "after: BreakerState = state",
+        ("test_exchange_transport.py",),
+    ),
+    Bug(
+        "request weight is not counted",
+        "exchange/budget.py",
+        "(host, allowance.name, window_start, used + cost)",
+        "(host, allowance.name, window_start, used)",
+        ("test_exchange_transport.py",),
+    ),
+    Bug(
+        "the reserve of the request budget is spent",
+        "exchange/budget.py",
+        "self._usable_share = 1.0 - reserve_share",
+        "self._usable_share = 1.0",
+        ("test_exchange_transport.py",),
+    ),
+    Bug(
+        "microseconds are read as milliseconds",
+        "exchange/bars.py",
+        "unit_us = 1 if micro.any() else 1000",
+        "unit_us = 1000",
+        ("test_exchange_parsing.py",),
+    ),
+    Bug(
+        "a lagged return is one hour younger than its name",
+        "features/momentum.py",
+        'c("r").shift(lag)',
+        'c("r").shift(lag - 1)',
+        ("test_features_oracles.py",),
+    ),
+    Bug(
+        "the as-of join takes the next row, which is not known yet",
+        "features/asof.py",
+        'side="right") - 1',
+        'side="right")',
+        ("test_features_asof.py",),
+    ),
+    Bug(
+        "the as-of join misses a row that became known at this very instant",
+        "features/asof.py",
+        'side="right") - 1',
+        'side="left") - 1',
+        ("test_features_asof.py",),
+    ),
+    Bug(
+        "a row of any age is joined",
+        "features/asof.py",
+        " <= np.timedelta64(max_age)",
+        " >= np.timedelta64(0)",
+        ("test_features_asof.py",),
+    ),
+    Bug(
+        "up and down are swapped",
+        "labels/direction.py",
+        "pl.when(forward > 0).then(1).when(forward < 0).then(0)",
+        "pl.when(forward < 0).then(1).when(forward > 0).then(0)",
+        ("test_labels_direction.py",),
+    ),
+    Bug(
+        "a label ends an hour early",
+        "labels/direction.py",
+        'closes, HOUR * h, f"exit_{h}h"',
+        'closes, HOUR * (h - 1), f"exit_{h}h"',
+        ("test_labels_direction.py",),
+    ),
+    Bug(
+        "a label is entered at the bar that decided",
+        "labels/direction.py",
+        'opens, HOUR * 0, "entry"',
+        'opens, -HOUR, "entry"',
+        ("test_labels_direction.py",),
+    ),
+    Bug(
+        "the purge before the test window is skipped",
+        "models/folds.py",
+        "(label_end < test_start - embargo_hours * _HOUR)",
+        "(decision_time < test_start - embargo_hours * _HOUR)",
+        ("test_models_folds.py",),
+    ),
+    Bug(
+        "the embargo before validation is skipped",
+        "models/folds.py",
+        "limit = decision_time[validation[0]] - embargo_hours * _HOUR",
+        "limit = decision_time[validation[0]]",
+        ("test_models_folds.py",),
+    ),
+    Bug(
+        "a label that ends exactly at the limit teaches",
+        "models/folds.py",
+        "rows[label_end[rows] < limit], validation",
+        "rows[label_end[rows] <= limit], validation",
+        ("test_models_folds.py",),
+    ),
+    Bug(
+        "the calibration is fitted on the rows it is scored on",
+        "models/walk_forward.py",
+        "fit_calibration(on_validation[horizon], validated, horizon_hours=horizon)",
+        "fit_calibration(on_test[horizon], target.up[fold.test], horizon_hours=horizon)",
+        ("test_models_walk_forward.py",),
+    ),
+    Bug(
+        "thresholds are chosen with outcomes of the window they act in",
+        "models/walk_forward.py",
+        "past = np.flatnonzero(label_end[:begin] < limit)",
+        "past = np.arange(min(begin + window.forecasts.height, forecasts.height))",
+        ("test_models_walk_forward.py",),
+    ),
+    Bug(
+        "the stack learns from the window it is scored on",
+        "models/stacking.py",
+        "past: Mask = (time + horizon * _HOUR) < limit",
+        "past: Mask = time <= time[scored][-1]",
+        ("test_models_stacking.py",),
+    ),
+    Bug(
+        "the bootstrap draws hours as if they were independent",
+        "models/bootstrap.py",
+        'decision_time.astype("datetime64[W]")',
+        'decision_time.astype("datetime64[h]")',
+        ("test_models_bootstrap.py",),
+    ),
+    Bug(
+        "out-of-fold quantiles may cross",
+        "models/quantile.py",
+        "np.sort(window.raw + offsets, axis=1)",
+        "window.raw + offsets",
+        ("test_models_quantile.py",),
+    ),
+    Bug(
+        "quantile offsets are fitted on outcomes of their own window",
+        "models/quantile.py",
+        "past = np.flatnonzero(target.label_end[rows[:begin]] < limit)",
+        "past = np.arange(begin + len(window.rows))",
+        ("test_models_quantile.py",),
+    ),
+    Bug(
+        "an AUC too good to be true is promoted",
+        "registry/gates.py",
+        "limit, highest <= limit, reason)",
+        "limit, True, reason)",
+        ("test_registry_gates.py",),
+    ),
+    Bug(
+        "a gate looks at the estimate and not at its lower bound",
+        "registry/gates.py",
+        "    passed = estimate.low > above\n",
+        "    passed = estimate.value > above\n",
+        ("test_registry_gates.py",),
+    ),
+)
