@@ -9,10 +9,10 @@ from pathlib import Path
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from pydantic import BaseModel
+from pydantic import BaseModel, SecretStr, ValidationError
 
 from eth_pipeline.errors import SettingsInvalid
-from eth_pipeline.settings import Settings, load_settings
+from eth_pipeline.settings import InferenceSettings, LakeStoreSettings, Settings, load_settings
 from eth_pipeline_tests.damage import damaged
 
 CANARY = "canary-2b8e61"
@@ -104,7 +104,7 @@ def test_any_file_is_read_or_refused_in_words(tmp_path: Path) -> None:
         (b"history_start = 0001-01-01T00:00:00+14:00", "before the year 1"),
         (b"exchange.read_timeout_seconds = inf", "finite number"),
         (b"gates.min_oof_auc = nan", "finite number"),
-        (b'exchange.futures_url = "https://user:pass@example.org"', "public data needs none"),
+        (b'exchange.futures_url = "https://user:pass@example.org"', "public data needs no credential"),
     ],
 )
 def test_a_file_that_cannot_be_used_is_refused_with_the_reason(tmp_path: Path, content: bytes, words: str) -> None:
@@ -164,3 +164,12 @@ def test_a_password_is_masked_wherever_it_stands_in_a_url(name: str, place: str)
     assert CANARY not in json.dumps(one.masked())
     assert "***" in one.masked()[name]
     assert one.digest() == load_settings(**{name: f"postgresql://{place.format('another')}"}).digest()
+
+
+def test_a_section_made_by_itself_shows_no_secret_either() -> None:
+    with pytest.raises(ValidationError) as refused:
+        LakeStoreSettings(secret_access_key=SecretStr(CANARY), region=5)  # type: ignore[arg-type]  # the wrong type
+    assert CANARY not in str(refused.value)
+    with pytest.raises(ValidationError) as refused:
+        InferenceSettings.model_validate({"url": f"http://u:{CANARY}@h"})
+    assert CANARY not in str(refused.value)

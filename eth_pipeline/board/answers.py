@@ -18,7 +18,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from eth_pipeline.board.door import STATIC
 from eth_pipeline.settings import Settings
-from eth_pipeline.settings.url import url_passwords
+from eth_pipeline.settings.url_secrets import url_passwords
 
 _CONTENT_POLICY = "; ".join(
     (

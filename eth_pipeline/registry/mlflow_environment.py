@@ -7,6 +7,8 @@ Variables are written here, never read: `settings` stays the only reader of the 
 import logging
 import os
 
+from eth_pipeline.settings.url_secrets import split_credentials
+
 _CHATTY = ("alembic", "mlflow.store.db.utils", "mlflow.store.model_registry", "mlflow.tracking")
 
 
@@ -21,6 +23,20 @@ def settle_before_import() -> None:
     os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "1")
     os.environ.setdefault("MLFLOW_HTTP_REQUEST_BACKOFF_FACTOR", "1")
     os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", "20")
+
+
+def hand_over_credentials(tracking_uri: str) -> str:
+    """`tracking_uri` as MLflow gets it: without the password of a server, which it finds in the environment instead.
+
+    MLflow repeats the whole address in every error, and Dagster stores errors with all their causes.
+    """
+    if not tracking_uri.startswith(("http://", "https://")):
+        return tracking_uri  # a database: its library leaves the password out of errors by itself
+    address, credentials = split_credentials(tracking_uri)
+    if credentials is not None:
+        os.environ["MLFLOW_TRACKING_USERNAME"] = credentials.user
+        os.environ["MLFLOW_TRACKING_PASSWORD"] = credentials.password
+    return address
 
 
 def quiet_after_import() -> None:

@@ -6,7 +6,7 @@ Belongs here: hosts, timeouts, weights, breakers. Does not belong: how old data 
 from pydantic import Field, field_validator
 
 from eth_pipeline.settings.section import Section
-from eth_pipeline.settings.url import without_credentials
+from eth_pipeline.settings.url_secrets import without_credentials
 
 
 class ExchangeSettings(Section):
@@ -28,4 +28,4 @@ class ExchangeSettings(Section):
     @field_validator("futures_url", "spot_url", "archive_url")
     @classmethod
     def _no_credentials(cls, value: str) -> str:
-        return without_credentials(value)
+        return without_credentials(value, instead="public data needs no credential")

@@ -29,7 +29,7 @@ from eth_pipeline.settings.lake import LakeStoreSettings, known_lake
 from eth_pipeline.settings.operations import AlertSettings, RetentionSettings
 from eth_pipeline.settings.signals import InferenceSettings, SignalSettings
 from eth_pipeline.settings.training import GateSettings, NetworkSettings, TrainingSettings
-from eth_pipeline.settings.url import masked_url
+from eth_pipeline.settings.url_secrets import masked_url
 
 Phase = Literal["paper", "live"]
 Language = Literal["en", "zh"]

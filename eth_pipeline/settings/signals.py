@@ -9,7 +9,7 @@ from pathlib import Path
 from pydantic import Field, SecretStr, field_validator
 
 from eth_pipeline.settings.section import Section
-from eth_pipeline.settings.url import without_credentials
+from eth_pipeline.settings.url_secrets import without_credentials
 
 
 class SignalSettings(Section):

@@ -13,7 +13,8 @@ import httpx2
 
 from eth_pipeline.errors import RegistryUnavailable
 from eth_pipeline.registry.atomic import exclusive
-from eth_pipeline.registry.mlflow_environment import quiet_after_import, settle_before_import
+from eth_pipeline.registry.mlflow_environment import hand_over_credentials, quiet_after_import, settle_before_import
+from eth_pipeline.settings.url_secrets import split_credentials
 
 
 class Connection:
@@ -38,8 +39,10 @@ class Connection:
         """
         if not self.tracking_uri.startswith("http"):
             return
+        address, credentials = split_credentials(self.tracking_uri)
         try:
-            httpx2.get(f"{self.tracking_uri.rstrip('/')}/health", timeout=within_seconds).raise_for_status()
+            answer = httpx2.get(f"{address.rstrip('/')}/health", auth=credentials, timeout=within_seconds)
+            answer.raise_for_status()
         except (httpx2.HTTPError, httpx2.InvalidURL) as error:
             raise RegistryUnavailable(
                 self._masked(f"MLflow ({self.tracking_uri}) does not answer: {error}. ")
@@ -68,10 +71,13 @@ class Connection:
         from mlflow import MlflowClient
 
         quiet_after_import()
+        address = hand_over_credentials(self.tracking_uri)
         if not self.tracking_uri.startswith("sqlite:///"):
-            return MlflowClient(tracking_uri=self.tracking_uri, registry_uri=self.tracking_uri)
-        with exclusive(Path(self.tracking_uri.removeprefix("sqlite:///")).parent / ".tables.lock"):
-            client = MlflowClient(tracking_uri=self.tracking_uri, registry_uri=self.tracking_uri)
+            return MlflowClient(tracking_uri=address, registry_uri=address)
+        folder = Path(self.tracking_uri.removeprefix("sqlite:///")).parent
+        folder.mkdir(parents=True, exist_ok=True)
+        with exclusive(folder / ".tables.lock"):  # two steps of a plan that made the tables at once both failed
+            client = MlflowClient(tracking_uri=address, registry_uri=address)
             client.search_registered_models(max_results=1)  # the model registry is another store on the same file
             return client
 
