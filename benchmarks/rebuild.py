@@ -30,7 +30,8 @@ from eth_pipeline.lake import Lake
 from eth_pipeline.models.boosting import Boosting
 from eth_pipeline.models.dataset import make_training_set
 from eth_pipeline.models.quantile_forest import QuantileParameters
-from eth_pipeline.models.vintage import score_vintage, train_vintage
+from eth_pipeline.models.vintage import train_vintage
+from eth_pipeline.models.vintage_forecasts import score_vintage
 from eth_pipeline.settings import Settings
 from eth_pipeline.trading.performance import report
 from eth_pipeline.trading.rebuild import read_span, rebuild

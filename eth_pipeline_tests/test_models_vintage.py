@@ -1,4 +1,4 @@
-"""Tests of eth_pipeline.models.vintage: only what could have been known, and the same answers as the walk-forward."""
+"""Tests of models.vintage and vintage_forecasts: only what could have been known, the answers of the walk-forward."""
 
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -9,7 +9,8 @@ import pytest
 from eth_pipeline.errors import ContractViolation, SettingsInvalid
 from eth_pipeline.models.boosting import Boosting
 from eth_pipeline.models.dataset import HorizonTarget, TrainingSet
-from eth_pipeline.models.vintage import Vintage, score_vintage, train_vintage, windows
+from eth_pipeline.models.vintage import Vintage, train_vintage
+from eth_pipeline.models.vintage_forecasts import score_vintage, windows
 from eth_pipeline.models.walk_forward import walk_forward, windows_by_index
 from eth_pipeline_tests.planted_history import QUICK, SMALL, planted_history
 

@@ -15,7 +15,8 @@ from eth_pipeline.models.boosting import Boosting
 from eth_pipeline.models.dataset import HorizonTarget, TrainingSet
 from eth_pipeline.models.folds import learnable_rows
 from eth_pipeline.models.quantile_forest import QuantileParameters, conformal_offsets, fit_quantiles
-from eth_pipeline.models.vintage import Vintage, score_vintage, train_vintage
+from eth_pipeline.models.vintage import Vintage, train_vintage
+from eth_pipeline.models.vintage_forecasts import score_vintage
 from eth_pipeline.registry.verification import VerifiedBundle
 from eth_pipeline.registry.vintages import load_vintage, save_vintage
 from eth_pipeline.signals.forecast import BundleForecaster

@@ -19,8 +19,8 @@ import numpy as np
 from eth_pipeline.errors import ParityFailed
 from eth_pipeline.models.dataset import Floats, Matrix
 from eth_pipeline.models.forecaster import OnnxModel, Probes
-from eth_pipeline.models.onnx_export import exported_threshold
 from eth_pipeline.models.report import ParityReport
+from eth_pipeline.models.tree_splits import exported_threshold
 
 TOLERANCE = 1e-5
 RANDOM_ROWS = 2_000
