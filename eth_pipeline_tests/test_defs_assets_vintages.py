@@ -19,7 +19,7 @@ from typer.testing import CliRunner, Result
 from eth_pipeline.cli import app
 from eth_pipeline.cli.search import score
 from eth_pipeline.cli.search_space import CHOICES, LARGEST, chosen, forecaster_of
-from eth_pipeline.cli.symbol_home import link_streams, require_symbols
+from eth_pipeline.cli.symbol_home import link_streams, prepare_symbol, require_symbols
 from eth_pipeline.cli.vintage_tasks import VintageTask, train_one
 from eth_pipeline.cli.vintages import known_algorithms, months, tasks
 from eth_pipeline.contracts.model_tables import HISTORICAL_FORECASTS, TRIED_PNL
@@ -167,6 +167,7 @@ def test_a_worker_makes_what_this_process_makes(trained: SmallHome) -> None:
     """Of another symbol, by an algorithm that reads the coins beside it: its home decides which ones these are."""
     expected = content(trained, "BTCUSDT")
     with trained.entered():
+        assert prepare_symbol("BTCUSDT") == "was there", "another version of the same rows would be another record"
         assert train_one(VintageTask("BTCUSDT", CROSS_ASSET, MONTH)) == "trained"
         assert load_settings().symbol == "ETHUSDT"
     assert content(trained, "BTCUSDT") == expected

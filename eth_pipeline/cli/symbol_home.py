@@ -78,7 +78,9 @@ def settings_of(symbol: str) -> Iterator[Settings]:
 
 
 def prepare_symbol(symbol: str) -> str:
-    """Bring features and labels of `symbol` up to its streams, in its home; returns the run.
+    """Bring features and labels of `symbol` up to its streams, in its home; returns what was done.
+
+    What is there of the same streams, settings and code stays, as in a plan's stage: its versions are in every record.
 
     Raises:
         NeedsHuman: they could not be computed.
@@ -87,17 +89,24 @@ def prepare_symbol(symbol: str) -> str:
 
     from eth_pipeline.definitions import defs
     from eth_pipeline.defs.instance import open_instance
+    from eth_pipeline.defs.plan_work import INPUTS_TAG, stage_work
+    from eth_pipeline.lake import Lake
 
-    job = defs.resolve_implicit_global_asset_job_def().get_subset(
-        asset_selection={dg.AssetKey("features"), dg.AssetKey("labels")}
-    )
     link_streams(load_settings(), symbol)
     with settings_of(symbol) as settings, open_instance(settings) as instance:
+        graph = defs.resolve_asset_graph()
+        work = stage_work("plan_data", instance=instance, graph=graph, settings=settings, lake=Lake.of(settings))
+        if not work.open:
+            return "was there"
+        job = defs.resolve_implicit_global_asset_job_def().get_subset(
+            asset_selection={dg.AssetKey(name) for name in work.open}
+        )
         result = job.execute_in_process(
             instance=instance,
             run_config={"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}},
+            tags={INPUTS_TAG: work.digest},
             raise_on_error=False,
         )
     if not result.success:
         raise NeedsHuman(f"Features and labels of {symbol} failed in {settings.home}: see run {result.run_id} there.")
-    return str(result.run_id)
+    return "computed"
