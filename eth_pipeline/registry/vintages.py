@@ -1,8 +1,8 @@
 """Vintages on disk: one folder per algorithm and month, and which of them a past hour may ask.
 
 Belongs here: saving, loading, naming, and bringing what older code stored into today's shape. Does not belong:
-training (`models.vintage`) and scoring (`models.vintage_forecasts`). A vintage is for looking back; it is never loaded for a live signal and needs
-no signature.
+training (`models.vintage`) and scoring (`models.vintage_forecasts`). A vintage is for looking back; it is never
+loaded for a live signal and needs no signature.
 
     <home>/vintages/lightgbm/2024-05/vintage.json, *.onnx
 """

@@ -1,8 +1,8 @@
 """Model plane, looking back: a model per month as it could have been trained then, and what it said of that month.
 
 Belongs here: the monthly partitions. Does not belong: training (`models.vintage`), scoring
-(`models.vintage_forecasts`), the storage of models (`registry.vintages`). A partition is a month: the vintage `2024-05-01` knows nothing from May 2024 on and forecasts
-May 2024.
+(`models.vintage_forecasts`), the storage of models (`registry.vintages`). A partition is a month: the vintage
+`2024-05-01` knows nothing from May 2024 on and forecasts May 2024.
 """
 
 from datetime import datetime
