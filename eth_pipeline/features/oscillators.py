@@ -42,9 +42,7 @@ def _macd() -> list[Feature]:
     return [
         Feature("macd_line", c("macd_line"), "share", "12-hour over 26-hour exponential mean of the close, minus 1."),
         Feature("macd_histogram", histogram, "share", "MACD line minus its 9-hour exponential mean."),
-        Feature(
-            "macd_histogram_change", histogram - histogram.shift(1), "share", "Change of the MACD histogram in an hour."
-        ),
+        Feature("macd_histogram_change", histogram.diff(), "share", "Change of the MACD histogram in an hour."),
     ]
 
 

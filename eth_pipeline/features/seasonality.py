@@ -7,6 +7,7 @@ December (Binance and Deribit alike). In the hour of an expiry its distance is z
 """
 
 import math
+from datetime import timedelta
 
 import polars as pl
 
@@ -23,6 +24,7 @@ def family() -> Family:
     shared = (
         c("decision_time").dt.hour().cast(pl.Float64).alias("hour_of_day"),
         (c("decision_time").dt.weekday().cast(pl.Float64) - 1).alias("day_of_week"),
+        c("decision_time").dt.truncate("1q").alias("quarter_start"),
     )
     hour, weekday = c("hour_of_day"), c("day_of_week")
     day, week = 2 * math.pi / 24, 2 * math.pi / 7
@@ -56,8 +58,7 @@ def _to_quarterly_expiry() -> pl.Expr:
 
 def _hours_to_end_of_quarter(quarters: int) -> pl.Expr:
     """Hours to the last Friday before the `quarters`-th quarter boundary from the decision time; may be past."""
-    end = c("decision_time").dt.truncate("1q").dt.offset_by(f"{3 * quarters}mo")
-    last_day = end.dt.offset_by("-1d")
+    last_day = c("quarter_start").dt.offset_by(f"{3 * quarters}mo") - timedelta(days=1)
     days_after_friday = (last_day.dt.weekday().cast(pl.Int64) - _FRIDAY) % 7
     hours = (last_day - c("decision_time")).dt.total_hours() - 24 * days_after_friday + EXPIRY_HOUR
     return hours.cast(pl.Float64)

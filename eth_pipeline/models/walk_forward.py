@@ -206,11 +206,12 @@ def _score_window(
                 "forward_return": target.forward_return[fold.test],
                 "late_return": target.late_return[fold.test],
                 "volatility_probability": volatility,
+                "horizon_hours": np.full(len(fold.test), horizon),
+                "fold": np.full(len(fold.test), fold.index),
+                "constant_probability": np.full(
+                    len(fold.test), constant_probability(target.up[fold.learn].astype(np.float64))
+                ),
             }
-        ).with_columns(
-            horizon_hours=pl.lit(horizon),
-            fold=pl.lit(fold.index),
-            constant_probability=pl.lit(constant_probability(target.up[fold.learn].astype(np.float64))),
         )
         scored[horizon] = _Scored(fold, forecasts, first.effort[horizon], auc(on_validation[horizon], validated))
     return scored, KeptWindow({h: fold.test for h, fold in folds.items()}, final, calibrations)
