@@ -15,6 +15,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
+from benchmarks.figure import print_figure
 from eth_pipeline.models.walk_forward import walk_forward
 from eth_pipeline_tests.null_markets import EVERY, MARKETS, ROWS, SETTINGS, auc_intervals, holds_one_half, null_market
 from eth_pipeline_tests.planted_history import VOLATILITY
@@ -44,6 +45,7 @@ def main(*, seeds: int, rows: int, refit_every_hours: int) -> None:
     total = [each for found in held.values() for each in found]
     print(f"all: {sum(total)} of {len(total)} ({sum(total) / len(total):.1%})")
     print(f"{seeds - len(missed_seeds)} of {seeds} seeds have no miss at {FAMILY_SHARE:.4f}")
+    print_figure(f"intervals at 95 % that hold one half, {seeds} seeds", 100 * sum(total) / len(total), "%")
 
 
 if __name__ == "__main__":
