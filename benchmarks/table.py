@@ -1,6 +1,6 @@
 """Every benchmark, one table: figure, this machine, ratio to what it is held against, memory.
 
-    python benchmarks/table.py [--tiny] [--only NAME ...] [--data FOLDER] [--home FOLDER] [--write]
+    python benchmarks/table.py [--tiny] [--only NAME ...] [--at-most SECONDS] [--data FOLDER] [--home FOLDER] [--write]
 
 Runs each script in a process of its own, one after the other, with the arguments of `sizes`. `--data` is a folder of
 recordings (default: what ETH_PIPELINE_REAL_DATA names); scripts that need one are skipped without it. `--home` is a
@@ -150,7 +150,11 @@ def main(arguments: list[str], *, folder: Path = FOLDER) -> int:
         places = Places(options.data, options.home, temporary)
         for name in options.only or scripts:
             print(f"== {name}", flush=True)
-            results.append(run_script(folder / f"{name}.py", places, tiny=options.tiny))
+            if sum(result.seconds for result in results) >= options.at_most:
+                late = f"not begun: the table's {options.at_most:g} s were over"
+                results.append(Result(name, (), 0.0, 0.0, (), late, skipped=True))
+            else:
+                results.append(run_script(folder / f"{name}.py", places, tiny=options.tiny))
             print(
                 f"   {results[-1].problem or 'done'}, {results[-1].seconds:.0f} s, {results[-1].cpu_seconds:.0f} CPU s",
                 flush=True,
@@ -174,6 +178,9 @@ def parsed(arguments: list[str]) -> argparse.Namespace:
     parser.add_argument("--only", nargs="+", default=[], metavar="NAME", help="these scripts and no others")
     parser.add_argument("--data", type=Path, default=Path(recordings) if recordings else None)
     parser.add_argument("--home", type=Path, default=None)
+    parser.add_argument(
+        "--at-most", type=float, default=ALL_SECONDS_ASKED, metavar="SECONDS", help="begin no script after so many"
+    )
     parser.add_argument("--write", action="store_true", help="renew docs/performance.md")
     return parser.parse_args(arguments)
 

@@ -144,3 +144,11 @@ def test_a_page_of_tiny_sizes_says_so_and_a_missed_figure_is_marked() -> None:
     assert "`python benchmarks/one.py x=1`: 3 s, 4 CPU s" in page
     assert "tiny" not in render_page(Measurement("2026-11-22T00:00:00Z", "abc", False, MACHINE, ()))
     assert Measurement.from_dict(json.loads(json.dumps(measurement.as_dict()))) == measurement
+
+
+def test_a_script_that_would_begin_too_late_is_shown_as_not_begun(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "works.py").write_text(GOOD, encoding="utf-8")
+    assert main(["--at-most", "0"], folder=tmp_path) == 0
+    assert "not begun" in capsys.readouterr().out
