@@ -149,6 +149,6 @@ def test_a_page_of_tiny_sizes_says_so_and_a_missed_figure_is_marked() -> None:
 def test_a_script_that_would_begin_too_late_is_shown_as_not_begun(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    (tmp_path / "works.py").write_text(GOOD, encoding="utf-8")
+    script(tmp_path, "works", GOOD)
     assert main(["--at-most", "0"], folder=tmp_path) == 0
     assert "not begun" in capsys.readouterr().out
