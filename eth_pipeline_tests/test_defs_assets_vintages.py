@@ -210,10 +210,10 @@ def test_a_range_that_is_none_is_refused(first: str, last: str) -> None:
 
 
 def test_tasks_are_every_combination_and_the_slowest_come_first() -> None:
-    made = tasks(["2025-05", "2025-06"], algorithms=ALGORITHMS, symbols=SYMBOLS)
+    made = tasks(["2025-05", "2025-06"], algorithms=tuple(ALGORITHMS), symbols=SYMBOLS)
     assert len({(task.symbol, task.algorithm, task.month) for task in made}) == len(made) == 2 * 4 * 2
     assert [task.algorithm for task in made[:8:2]] == ["tft", "lstm", "cross_asset", "lightgbm"]
-    assert known_algorithms(["all"]) == ALGORITHMS
+    assert known_algorithms(["all"]) == tuple(ALGORITHMS)
     assert known_algorithms([LSTM, LIGHTGBM, LSTM]) == (LSTM, LIGHTGBM)
 
 

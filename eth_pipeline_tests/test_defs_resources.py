@@ -48,7 +48,7 @@ def test_the_steps_of_a_run_share_its_lake_and_its_door_and_the_run_closes_the_d
         lakes.append(pipeline.lake())
         with pipeline.transport() as door:
             doors.append(door)
-        assert doors[-1].breaker_states() == {}, "still open"
+        assert doors[-1].guard.breaker_states() == {}, "still open"
 
     @dg.asset
     def first(pipeline: Pipeline) -> None:
@@ -65,8 +65,8 @@ def test_the_steps_of_a_run_share_its_lake_and_its_door_and_the_run_closes_the_d
     assert [doors[0] is door for door in doors] == [True, True, False]
     for door in doors:
         with pytest.raises(sqlite3.ProgrammingError, match="closed"):
-            door.breaker_states()
+            door.guard.breaker_states()
     with Pipeline().transport() as door:
         pass
     with pytest.raises(sqlite3.ProgrammingError, match="closed"):
-        door.breaker_states()
+        door.guard.breaker_states()

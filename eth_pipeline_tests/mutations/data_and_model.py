@@ -45,8 +45,8 @@ BUGS = (
     Bug(
         "microseconds are read as milliseconds",
         "exchange/bars.py",
-        "unit_us = 1 if micro.any() else 1000",
-        "unit_us = 1000",
+        '"us" if micro.any() else "ms"',
+        '"ms"',
         ("test_exchange_parsing.py",),
     ),
     Bug(
