@@ -22,7 +22,7 @@ Choice = Callable[[pl.DataFrame], pl.DataFrame]
 """Given the stored rows around those to be written, the rows to write after all."""
 
 # Rows lie in the order of their key, and a reader skips row groups by their smallest and largest value. With one group
-# per file the newest bars cost what the whole history costs: 144 CPU ms for four symbols after six years, 89 after one.
+# per file the newest bars would cost what the whole history costs (`benchmarks/scaling.py`).
 WRITER = WriterProperties(compression="ZSTD", max_row_group_size=16_384)
 _COMMIT_ATTEMPTS = 12
 # No rebase inside delta-rs: whoever loses the race looks at the newer table again (`Lake.upsert`).
