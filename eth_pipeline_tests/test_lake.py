@@ -7,6 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
+import numpy as np
 import polars as pl
 import pyarrow.parquet as pq
 import pytest
@@ -16,6 +17,7 @@ from eth_pipeline.contracts.table import INSTANT, Column
 from eth_pipeline.contracts.tables import FUNDING_RATES
 from eth_pipeline.errors import ContractViolation, ProvenanceMismatch
 from eth_pipeline.lake import Lake
+from eth_pipeline.lake.maintenance import FULL_FILE_BYTES
 from eth_pipeline.settings import Settings
 from eth_pipeline.signals.hourly import failed_record
 from eth_pipeline.signals.record_rows import signal_rows
@@ -83,6 +85,24 @@ def test_maintenance_sums_up_the_commits_so_that_no_reader_goes_through_them(tmp
     assert lake.read(FUNDING_RATES).equals(rows)
     assert lake.upsert(FUNDING_RATES, settlements(1, first=4)).inserted == 1
     assert lake.read(FUNDING_RATES).height == 5
+
+
+def test_a_night_does_not_write_the_history_again(tmp_path: Path) -> None:
+    """Merged into one file, every night left another copy of all years, kept for the sixty days of old versions."""
+    lake = Lake(str(tmp_path))
+    rates = pl.Series(np.random.default_rng(1).uniform(-0.001, 0.001, 400_000))
+    lake.upsert(FUNDING_RATES, settlements(400_000).with_columns(funding_rate=rates))
+    (history,) = tmp_path.rglob("*.parquet")
+    assert history.stat().st_size > FULL_FILE_BYTES
+    for night in range(2):
+        for hour in range(3):
+            lake.upsert(FUNDING_RATES, settlements(1, first=400_000 + 3 * night + hour))
+        maintained = lake.maintain(FUNDING_RATES, retention_hours=24)
+        assert maintained is not None
+        assert maintained.files_after == 2, "the history as it was, and one file of what came since"
+        written = sum(path.stat().st_size for path in tmp_path.rglob("*.parquet") if path != history)
+        assert written < history.stat().st_size / 10
+    assert lake.read(FUNDING_RATES).height == 400_006
 
 
 def test_new_keys_are_inserted_changed_rows_replaced_and_the_old_version_stays_readable(tmp_path: Path) -> None:

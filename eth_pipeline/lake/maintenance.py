@@ -12,6 +12,10 @@ from deltalake.exceptions import CommitFailedError
 
 from eth_pipeline.lake.commits import WRITER
 
+# A file of this size is left alone. Merging everything into one file writes the whole history again every night, and
+# the old copies stay for as long as old versions must be readable: 60 nights, 60 histories.
+FULL_FILE_BYTES = 2 * 2**20
+
 
 @dataclass(frozen=True)
 class Maintenance:
@@ -27,11 +31,13 @@ class Maintenance:
 def maintain(table: str, delta: DeltaTable, *, retention_hours: int) -> Maintenance:
     """Compact and vacuum; a compaction that loses its race changes nothing and is done the next time.
 
+    Only files below `FULL_FILE_BYTES` are merged, so a night writes about that much again, however long the history.
+
     A checkpoint sums up the commits so far: without it a reader goes through those since the last hundredth one.
     """
     before = len(delta.file_uris())
     with suppress(CommitFailedError):
-        delta.optimize.compact(writer_properties=WRITER)
+        delta.optimize.compact(target_size=FULL_FILE_BYTES, writer_properties=WRITER)
     delta.update_incremental()
     removed = delta.vacuum(retention_hours=retention_hours, enforce_retention_duration=False, dry_run=False)
     delta.update_incremental()  # with the commits of the cleaning

@@ -27,7 +27,7 @@ from eth_pipeline.soak.worker import Answer, Order
 
 _HEALING_JUMP = timedelta(hours=26)
 _DISK_EVERY_HOURS = 6
-_MAINTAIN_EVERY_HOURS = 48
+_MAINTAIN_EVERY_HOURS = 24
 
 
 class Soak:
