@@ -3,6 +3,7 @@
 The demo's own command runs on it first; what a second daemon or a second host does by mistake is tried on what it left.
 """
 
+import json
 import os
 import subprocess
 import sys
@@ -125,10 +126,11 @@ def wait_until(condition: Callable[[], bool], *, what: str) -> None:
         time.sleep(0.3)
 
 
-def lines_about(home: Path, hour: datetime) -> list[str]:
-    """Lines of the signal log of one host that are about `hour`."""
-    texts = [path.read_text() for path in (home / "logs").glob("signals_*.jsonl")]
-    return [line for text in texts for line in text.splitlines() if f"{hour:%Y-%m-%dT%H:%M}" in line]
+def told(home: Path, hour: datetime) -> list[tuple[str, str]]:
+    """Run and state of every line of one host's signal log that is about `hour`, oldest first."""
+    texts = [path.read_text() for path in sorted((home / "logs").glob("signals_*.jsonl"))]
+    lines = [json.loads(line)["data"] for text in texts for line in text.splitlines()]
+    return [(line["run_id"], line["state"]) for line in lines if datetime.fromisoformat(line["decision_time"]) == hour]
 
 
 def test_the_demo_ends_with_a_promoted_model_and_a_signal_of_it(profile: Profile) -> None:
@@ -166,7 +168,11 @@ def test_no_file_of_the_host_and_no_row_of_dagster_holds_a_secret(profile: Profi
 
 
 def test_two_daemons_that_were_started_by_mistake_leave_one_signal(profile: Profile, tmp_path: Path) -> None:
-    """Both meet the same overdue tick of the hourly schedule. Dagster only logs that it is not supported."""
+    """Both meet the same overdue tick of the hourly schedule. Dagster only logs that it is not supported.
+
+    Of two runs one may fail and say `blocked` before the other decides: a blocked hour that lasts may be decided again.
+    What nobody may find is a second line to act on.
+    """
     hour = advance_to_next_hour(profile)
     port = free_port()
     workspace = tmp_path / "workspace.yaml"
@@ -189,7 +195,9 @@ def test_two_daemons_that_were_started_by_mistake_leave_one_signal(profile: Prof
         assert not group.dead()
     (record,) = profile.records(hour)
     assert record.run_id in {run.run_id for run in runs}
-    assert len(lines_about(profile.home, hour)) == 1
+    lines = told(profile.home, hour)
+    assert lines[-1] == (record.run_id, record.state), lines
+    assert [state for _, state in lines].count("blocked") == len(lines) - 1, lines
 
 
 def test_two_hosts_that_run_the_hour_at_once_leave_one_signal_and_one_line(profile: Profile, tmp_path: Path) -> None:
@@ -202,9 +210,7 @@ def test_two_hosts_that_run_the_hour_at_once_leave_one_signal_and_one_line(profi
     with ThreadPoolExecutor(len(homes)) as pool:
         list(pool.map(lambda home: call(command, {**profile.environment, **own(home)}), homes))
     (record,) = profile.records(hour)
-    lines = [line for home in homes for line in lines_about(home, hour)]
-    assert len(lines) == 1
-    assert record.run_id in lines[0]
+    assert [line for home in homes for line in told(home, hour)] == [(record.run_id, record.state)]
     with profile.entered() as settings:
         sequences = [event.sequence for event in read_events(Lake.of(settings), settings=settings)]
     assert sequences == list(range(len(sequences)))
