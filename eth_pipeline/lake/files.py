@@ -35,15 +35,15 @@ class DataFiles:
     """The files of one version.
 
     Attributes:
-        schema: of the table.
+        stored: columns of the files.
         partitions: columns that lie in the paths and not in the files.
         listed: one row per file: `path`, the partition columns, `min.NAME` and `max.NAME` of instants and counts, null
             where the log does not say.
         origins: smallest and largest provenance of every file; empty where the log does not say it of every file.
     """
 
-    schema: pl.Schema
-    partitions: tuple[str, ...]
+    stored: dict[str, pl.DataType]
+    partitions: dict[str, pl.DataType]
     listed: pl.DataFrame
     origins: frozenset[str]
 
@@ -52,7 +52,8 @@ class DataFiles:
         """The files of an opened table in a folder of this host; None where they need another reader."""
         if delta.protocol().min_reader_version != 1:
             return None
-        schema, partitions = pl.Schema(delta.schema()), tuple(delta.metadata().partition_columns)
+        schema = pl.Schema(delta.schema())
+        partitions = {name: schema.pop(name) for name in delta.metadata().partition_columns}
         ranged = [name for name, dtype in schema.items() if dtype == pl.Int64 or isinstance(dtype, pl.Datetime)]
         logged = delta.get_add_actions(flatten=True)
         bounds = [f"{bound}.{name}" for name in (*ranged, _ORIGIN) for bound in ("min", "max")]
@@ -67,7 +68,7 @@ class DataFiles:
             + _CUT_FROM_A_MAXIMUM,
         )
         return cls(
-            schema=schema,
+            stored=dict(schema),
             partitions=partitions,
             listed=listed.rename({f"partition.{name}": name for name in partitions}),
             origins=_whole(origins),
@@ -77,13 +78,13 @@ class DataFiles:
         """The rows that match, from the files that may hold any."""
         paths = self.possible(where)
         if not paths:
-            return self.schema.to_frame(eager=False)
+            return pl.LazyFrame(schema=self.partitions | self.stored)
         rows = pl.scan_parquet(
             paths,
             glob=False,
-            schema={name: dtype for name, dtype in self.schema.items() if name not in self.partitions},
+            schema=self.stored,
             hive_partitioning=bool(self.partitions),
-            hive_schema={name: self.schema[name] for name in self.partitions} or None,
+            hive_schema=self.partitions or None,
             missing_columns="insert",
             extra_columns="ignore",
         )
@@ -100,6 +101,11 @@ class DataFiles:
             except (pl.exceptions.PolarsError, ValueError, TypeError):
                 pass  # the scan says what is wrong with it, if anything is
         return listed["path"].to_list()
+
+    def newest_at_least(self, column: str) -> Any | None:
+        """A value that the largest of `column` is not below; None where the log does not say."""
+        name = f"min.{column}"
+        return self.listed[name].max() if name in self.listed.columns else None
 
     def _of_file(self, node: Node) -> Node:
         """A predicate on rows as one on files; true for whatever is not plainly a column against values."""

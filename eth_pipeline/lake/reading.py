@@ -16,9 +16,8 @@ def rows_of(
     opened: Opened, where: pl.Expr | None, schema: Mapping[str, pl.DataType | type[pl.DataType]]
 ) -> pl.DataFrame:
     """Rows of a table as they lie in its files, with exactly this schema."""
-    wanted = pl.Schema(schema)
-    rows = scan(opened, where).select(wanted.names()).collect()
-    return rows if rows.schema == wanted else rows.cast(wanted)
+    rows = scan(opened, where).select(pl.col(list(schema))).collect()
+    return rows if rows.dtypes == list(schema.values()) else rows.cast(pl.Schema(schema))
 
 
 def scan(opened: Opened, where: pl.Expr | None) -> pl.LazyFrame:

@@ -101,9 +101,21 @@ class Lake:
             return self._remembered.answer(self._question(table, opened, where, wanted, is_ordered=ordered), rows)
 
     def newest(self, table: TableContract, *, where: pl.Expr | None = None) -> datetime | None:
-        """Newest `table.newest_by` among the rows that match; None without rows."""
-        frame = self.read(table, where=where, columns=[table.newest_by])
-        newest: Any = frame[table.newest_by].max()
+        """Newest `table.newest_by` among the rows that match; None without rows.
+
+        Looked for in the newest files first, which hold it unless the predicate leaves out all of their rows.
+        """
+        by = pl.col(table.newest_by)
+        with self._borrowed(table) as opened:
+            recent = None if opened is None or opened.files is None else opened.files.newest_at_least(table.newest_by)
+        if recent is not None:
+            found = self._newest(table, by >= recent if where is None else where & (by >= recent))
+            if found is not None:
+                return found
+        return self._newest(table, where)
+
+    def _newest(self, table: TableContract, where: pl.Expr | None) -> datetime | None:
+        newest: Any = self.read(table, where=where, columns=[table.newest_by])[table.newest_by].max()
         return newest if isinstance(newest, datetime) else None
 
     def provenance(self, table: TableContract) -> str:
