@@ -12,10 +12,13 @@ questions would be requests of their own: there every table is opened anew.
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 from deltalake import DeltaTable
 from deltalake.exceptions import DeltaError, TableNotFoundError
+
+from eth_pipeline.lake.files import DataFiles
 
 Identity = tuple[int, int, int]
 """Inode, time of writing in ns and size of the log file that made a version: the same only for the same version."""
@@ -26,12 +29,19 @@ class Opened:
     """A table as it stands now.
 
     Attributes:
+        uri: where it lies.
         delta: the table.
         identity: of its version; None where that cannot be told, as on an object store.
     """
 
+    uri: str
     delta: DeltaTable
     identity: Identity | None
+
+    @cached_property
+    def files(self) -> DataFiles | None:
+        """Its data files, as of when it was lent; None where they cannot be read by their paths alone."""
+        return None if self.identity is None else DataFiles.of(self.delta, folder=self.uri)
 
 
 class Handles:
@@ -58,14 +68,14 @@ class Handles:
             opened = self._open(uri, version)
         yield opened
         if opened is not None and version is None and (identity := self._identity(uri, opened.delta)) is not None:
-            self._kept[uri] = Opened(opened.delta, identity)
+            self._kept[uri] = opened if opened.identity == identity else Opened(uri, opened.delta, identity)
 
     def _open(self, uri: str, version: int | None) -> Opened | None:
         try:
             delta = DeltaTable(uri, version=version, storage_options=self._options or None)
         except TableNotFoundError:
             return None
-        return Opened(delta, self._identity(uri, delta))
+        return Opened(uri, delta, self._identity(uri, delta))
 
     def _renewed(self, uri: str, kept: Opened | None) -> Opened | None:
         """A kept table with every newer version; None where it is not the table on disk any more."""
@@ -77,7 +87,7 @@ class Handles:
             kept.delta.update_incremental()
         except (DeltaError, OSError):
             return None
-        return Opened(kept.delta, self._identity(uri, kept.delta))
+        return Opened(uri, kept.delta, self._identity(uri, kept.delta))
 
     def _identity(self, uri: str, delta: DeltaTable) -> Identity | None:
         if not self._is_folder:

@@ -7,21 +7,25 @@ Belongs here: the scan, and the predicate for the rows around others. Does not b
 from collections.abc import Mapping
 
 import polars as pl
-from deltalake import DeltaTable
 
 from eth_pipeline.contracts.table import TableContract
+from eth_pipeline.lake.handles import Opened
 
 
 def rows_of(
-    delta: DeltaTable, where: pl.Expr | None, schema: Mapping[str, pl.DataType | type[pl.DataType]]
+    opened: Opened, where: pl.Expr | None, schema: Mapping[str, pl.DataType | type[pl.DataType]]
 ) -> pl.DataFrame:
     """Rows of a table as they lie in its files, with exactly this schema."""
-    frame = pl.scan_delta(delta)
-    if where is not None:
-        frame = frame.filter(where)
-    wanted = pl.Schema(schema)
-    rows = frame.select(wanted.names()).collect()
-    return rows if rows.schema == wanted else rows.cast(wanted)
+    rows = scan(opened, where).select(pl.col(list(schema))).collect()
+    return rows if rows.dtypes == list(schema.values()) else rows.cast(pl.Schema(schema))
+
+
+def scan(opened: Opened, where: pl.Expr | None) -> pl.LazyFrame:
+    """The rows that match, from the files that may hold any."""
+    if opened.files is not None:
+        return opened.files.scan(where)
+    frame = pl.scan_delta(opened.delta)
+    return frame if where is None else frame.filter(where)
 
 
 def around(table: TableContract, rows: pl.DataFrame) -> pl.Expr:

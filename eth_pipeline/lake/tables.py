@@ -19,7 +19,7 @@ from eth_pipeline.lake import commits
 from eth_pipeline.lake.commits import Choice, LostRace, Upsert
 from eth_pipeline.lake.handles import Handles, Opened
 from eth_pipeline.lake.maintenance import Maintenance, maintain
-from eth_pipeline.lake.reading import around, rows_of
+from eth_pipeline.lake.reading import around, rows_of, scan
 from eth_pipeline.lake.remembered import Question, Remembered, as_bytes
 from eth_pipeline.settings import Settings, known_lake
 
@@ -95,15 +95,27 @@ class Lake:
                 return table.empty().select(wanted)
 
             def rows() -> pl.DataFrame:
-                found = rows_of(opened.delta, where, {name: schema[name] for name in wanted})
+                found = rows_of(opened, where, {name: schema[name] for name in wanted})
                 return found.sort([name for name in table.key if name in wanted]) if ordered else found
 
             return self._remembered.answer(self._question(table, opened, where, wanted, is_ordered=ordered), rows)
 
     def newest(self, table: TableContract, *, where: pl.Expr | None = None) -> datetime | None:
-        """Newest `table.newest_by` among the rows that match; None without rows."""
-        frame = self.read(table, where=where, columns=[table.newest_by])
-        newest: Any = frame[table.newest_by].max()
+        """Newest `table.newest_by` among the rows that match; None without rows.
+
+        Looked for in the newest files first, which hold it unless the predicate leaves out all of their rows.
+        """
+        by = pl.col(table.newest_by)
+        with self._borrowed(table) as opened:
+            recent = None if opened is None or opened.files is None else opened.files.newest_at_least(table.newest_by)
+        if recent is not None:
+            found = self._newest(table, by >= recent if where is None else where & (by >= recent))
+            if found is not None:
+                return found
+        return self._newest(table, where)
+
+    def _newest(self, table: TableContract, where: pl.Expr | None) -> datetime | None:
+        newest: Any = self.read(table, where=where, columns=[table.newest_by])[table.newest_by].max()
         return newest if isinstance(newest, datetime) else None
 
     def provenance(self, table: TableContract) -> str:
@@ -167,7 +179,7 @@ class Lake:
     ) -> Upsert:
         if opened is not None:
             self._refuse_other_provenance(table, opened, rows)
-        known = table.empty() if opened is None else rows_of(opened.delta, around(table, rows), dict(table.schema))
+        known = table.empty() if opened is None else rows_of(opened, around(table, rows), dict(table.schema))
         if choose is not None:
             rows = table.conform(choose(known))
             if not rows.height:
@@ -222,10 +234,11 @@ class Lake:
 
     def _first_origin(self, table: TableContract, opened: Opened) -> pl.Series:
         """Provenance of one row that has one, of which all others are; empty where the table has no such row."""
+        if opened.files is not None and opened.files.origins:
+            return pl.Series("provenance", sorted(opened.files.origins - {_UNKNOWN})[:1], pl.String)
 
         def first() -> pl.DataFrame:
-            known = pl.scan_delta(opened.delta).filter(pl.col("provenance") != _UNKNOWN)
-            return known.select("provenance").head(1).collect()
+            return scan(opened, pl.col("provenance") != _UNKNOWN).select("provenance").head(1).collect()
 
         asked = self._question(table, opened, None, ["first", "provenance"], is_ordered=False)
         return self._remembered.answer(asked, first)["provenance"]

@@ -27,7 +27,8 @@ DATA_TIME: MappingProxyType[str, str] = MappingProxyType(
 """Stream to the column its lag is counted from: the close of a bar, else the instant in the key."""
 
 _MAIN_SYMBOL_ONLY = frozenset({"open_interest", "positioning"})
-_RECENT_WINDOW = timedelta(days=2)
+_RECENT_WINDOWS = (timedelta(hours=1), timedelta(days=2))
+"""Where the newest row is looked for first: bars come every hour, funding every eight."""
 
 
 class _Newest(NamedTuple):
@@ -82,12 +83,16 @@ def _newest_rows(
 ) -> dict[str, _Newest]:
     time = DATA_TIME[table.name]
     mine = pl.col("interval") == interval if "interval" in table.schema else pl.lit(True)
-    # from a full hour on, so that the steps of a run, seconds apart, ask the lake the same question
-    recent = pl.col(time) >= pl.lit(floor_hour(now) - _RECENT_WINDOW, INSTANT)
-    found = _read_newest(lake, table, now=now, where=mine & recent & pl.col("symbol").is_in(symbols))
-    absent = tuple(symbol for symbol in symbols if symbol not in found)
-    if absent:
-        found |= _read_newest(lake, table, now=now, where=mine & pl.col("symbol").is_in(absent))
+    found: dict[str, _Newest] = {}
+    for window in (*_RECENT_WINDOWS, None):
+        absent = tuple(symbol for symbol in symbols if symbol not in found)
+        if not absent:
+            break
+        where = mine & pl.col("symbol").is_in(absent)
+        if window is not None:
+            # from a full hour on, so that the steps of a run, seconds apart, ask the lake the same question
+            where = where & (pl.col(time) > pl.lit(floor_hour(now) - window, INSTANT))
+        found |= _read_newest(lake, table, now=now, where=where)
     return found
 
 
