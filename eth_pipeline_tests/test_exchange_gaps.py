@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from eth_pipeline.contracts.table import INSTANT
 from eth_pipeline.contracts.tables import KLINES
 from eth_pipeline.exchange.gaps import AbsentRanges, Hole, find_holes, merged, missing_inside
+from eth_pipeline.exchange.instants import Instants, ascending
 from eth_pipeline.exchange.plan import daily_files, whole_files, within
 from eth_pipeline.exchange.quarantine import REASON, split
 from eth_pipeline.exchange.state import HostState
@@ -20,8 +21,8 @@ HOUR = timedelta(hours=1)
 START = datetime(2024, 1, 1, tzinfo=UTC)
 
 
-def instants(*hours: int) -> pl.Series:
-    return pl.Series("t", [START + hour * HOUR for hour in hours], dtype=INSTANT)
+def instants(*hours: int) -> Instants:
+    return ascending(pl.Series("t", [START + hour * HOUR for hour in hours], dtype=INSTANT))
 
 
 @given(st.sets(st.integers(0, 60)), st.integers(0, 60))

@@ -73,12 +73,9 @@ def bars_from_api(payload: Sequence[Sequence[Any]], *, interval: timedelta) -> p
 
 
 def _bars(rows: pl.DataFrame, interval: timedelta) -> pl.DataFrame:
-    close_time = (pl.col("open_time") + interval).alias("close_time")
-    return (
-        rows.with_columns(close_time)
-        .with_columns(pl.col("close_time").alias("available_at"))
-        .drop("binance_close_time", "ignored")
-    )
+    close_time = pl.col("open_time") + interval
+    kept = [name for name in _FIELDS if name not in ("binance_close_time", "ignored")]
+    return rows.select(*kept, close_time.alias("close_time"), close_time.alias("available_at"))
 
 
 def _instants(epochs: pl.Series, where: str) -> pl.Series:

@@ -14,7 +14,7 @@ from eth_pipeline.contracts.quality import Cause, Status
 from eth_pipeline.errors import RegionRestricted, RetryLater
 from eth_pipeline.exchange.archive import Archive, Opened
 from eth_pipeline.exchange.archive_files import DAY, ArchiveFile
-from eth_pipeline.exchange.findings import FINDING, Absence, events
+from eth_pipeline.exchange.findings import Absence, events
 from eth_pipeline.exchange.gaps import AbsentRanges, Hole, merged
 from eth_pipeline.exchange.ledger import Report
 from eth_pipeline.exchange.metrics import UndecidedLabels, at_full_hours, convention_of, settled_convention
@@ -94,8 +94,8 @@ class Doors:
         """After the write: remember what both doors lack; the result, and the report for the ledger."""
         failed = self._archive_failure is not None or self._api_failure is not None
         if self._asked and not failed:
-            newest = self._series.times.max()
-            settled = [hole for hole in self._series.holes() if isinstance(newest, datetime) and hole.last < newest]
+            newest = self._series.newest
+            settled = [hole for hole in self._series.holes() if newest is not None and hole.last < newest]
             self._absent.remember(settled, now=self._now)
         outcome = self._outcome() if self._asked else "local"
         result = summarise(
@@ -126,7 +126,7 @@ class Doors:
             symbol=symbol,
             absence=None if absence.is_empty and failed else absence,
             bad=self._series.still_bad(),
-            events=pl.concat([pl.DataFrame(schema=FINDING), *found]),
+            events=pl.concat(found),
             used_files=tuple(self._used),
         )
 
@@ -171,11 +171,10 @@ class Doors:
 
     def _repair(self) -> None:
         """Ask the archive for holes that REST left; for the tail only where REST failed: it is too new for files."""
-        times, holes = self._series.times, self._holes()
-        oldest, newest = times.min(), times.max()
-        if isinstance(newest, datetime) and self._api_failure is None:
+        oldest, newest, holes = self._series.oldest, self._series.newest, self._holes()
+        if newest is not None and self._api_failure is None:
             holes = [hole for hole in holes if hole.last < newest]
-        if isinstance(oldest, datetime):
+        if oldest is not None:
             holes = [hole for hole in holes if hole.first > oldest]
         self._from_archive(repair_files(self._stream, self._series.symbol, holes, now=self._now, tried=self._tried))
 

@@ -24,6 +24,7 @@ FINDING: dict[str, pl.DataType | type[pl.DataType]] = {
     "repair_source": pl.String,
     "detail": pl.String,
 }
+NOTHING_FOUND = pl.DataFrame(schema=FINDING)
 REFUSED_CAUSES = (Cause.ZERO, Cause.INCOMPLETE, Cause.IMPOSSIBLE)
 # A tail longer than this is a backfill that is not through or an outage that freshness names; not rows that are late.
 _LONGEST_LATE = timedelta(days=7)
@@ -83,7 +84,7 @@ class Absence:
 def refused_rows(bad: pl.DataFrame, *, time_column: str, symbol: str) -> pl.DataFrame:
     """Findings of rows set aside with their `broken_rule`."""
     if not bad.height:
-        return pl.DataFrame(schema=FINDING)
+        return NOTHING_FOUND
     cause = pl.col("broken_rule").replace_strict(
         {rule: str(cause) for rule, cause in _CAUSE_OF_RULE.items()},
         default=str(Cause.IMPOSSIBLE),
@@ -125,5 +126,5 @@ def _one(time: datetime, cause: Cause, status: Status, detail: str) -> pl.DataFr
 
 def _of_symbol(rows: Sequence[pl.DataFrame], symbol: str) -> pl.DataFrame:
     if not rows:
-        return pl.DataFrame(schema=FINDING)
+        return NOTHING_FOUND
     return pl.concat(rows).with_columns(pl.lit(symbol).alias("symbol")).select(list(FINDING))

@@ -7,17 +7,16 @@ each time: daily while it is young, monthly later (the archive does publish corr
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 
-import polars as pl
+import numpy as np
 
-from eth_pipeline.contracts.table import INSTANT
+from eth_pipeline.exchange.instants import Instants, epoch_microseconds, instant_of, microseconds
 from eth_pipeline.exchange.state import HostState
 
 _YOUNG = timedelta(days=30)
 _ASK_YOUNG_AGAIN_AFTER = timedelta(days=1)
 _ASK_OLD_AGAIN_AFTER = timedelta(days=30)
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 @dataclass(frozen=True, order=True)
@@ -34,32 +33,32 @@ class Hole:
         return (self.last - self.first) // self.step + 1
 
 
-def find_holes(times: pl.Series, *, first: datetime, last: datetime, step: timedelta) -> list[Hole]:
+def find_holes(times: Instants, *, first: datetime, last: datetime, step: timedelta) -> list[Hole]:
     """Holes in `times` on the grid of `step` between `first` and `last`, both included.
 
     The grid runs on from the row before a hole, so irregular instants (a settlement of an odd hour) make no
     holes by themselves.
 
     Args:
-        times: instants that are there, any order, duplicates allowed.
+        times: instants that are there.
         first, last: the first and the newest instant that should be there.
         step: distance of two neighbours.
     """
     if last < first:
         return []
-    inside = times.filter(times.is_between(first, last)).unique().sort()
-    edges = pl.concat([_instant(first - step), inside, _instant(last + step)])
-    frame = pl.DataFrame({"before": edges[:-1], "after": edges[1:]}).filter(pl.col("after") - pl.col("before") > step)
-    holes = [Hole(before + step, after - step, step) for before, after in frame.iter_rows()]
+    first_us, last_us, step_us = epoch_microseconds(first), epoch_microseconds(last), microseconds(step)
+    inside = times[np.searchsorted(times, first_us) : np.searchsorted(times, last_us, side="right")]
+    edges = np.concatenate([[first_us - step_us], inside, [last_us + step_us]])
+    before = np.flatnonzero(np.diff(edges) > step_us)
+    holes = [Hole(instant_of(edges[n] + step_us), instant_of(edges[n + 1] - step_us), step) for n in before]
     return [Hole(hole.first, hole.first + (hole.rows - 1) * step, step) for hole in holes if hole.first <= hole.last]
 
 
-def missing_inside(times: pl.Series, *, step: timedelta) -> list[Hole]:
+def missing_inside(times: Instants, *, step: timedelta) -> list[Hole]:
     """Holes between the first and the newest of `times`."""
-    first, last = times.min(), times.max()
-    if not (isinstance(first, datetime) and isinstance(last, datetime)):
+    if not len(times):
         return []
-    return find_holes(times, first=first, last=last, step=step)
+    return find_holes(times, first=instant_of(times[0]), last=instant_of(times[-1]), step=step)
 
 
 def merged(holes: Sequence[Hole], *, nearer_than_rows: int) -> list[Hole]:
@@ -86,43 +85,40 @@ class AbsentRanges:
 
     def remember(self, holes: Sequence[Hole], *, now: datetime) -> None:
         """Both doors were asked for `holes` at exchange time `now` and had no usable rows."""
+        if not holes:
+            return
         with self._state.transaction() as db:
             db.executemany(
                 "INSERT OR REPLACE INTO absent VALUES (?, ?, ?, ?)",
-                [(self._series, _microseconds(h.first), _microseconds(h.last), _microseconds(now)) for h in holes],
+                [
+                    (self._series, epoch_microseconds(h.first), epoch_microseconds(h.last), epoch_microseconds(now))
+                    for h in holes
+                ],
             )
 
     def without(self, holes: Sequence[Hole], *, now: datetime) -> list[Hole]:
         """`holes` less those asked for recently enough; a hole that grew is asked for again."""
         rows = self._state.rows("SELECT first_us, last_us, asked_us FROM absent WHERE series = ?", (self._series,))
-        now_us = _microseconds(now)
+        now_us = epoch_microseconds(now)
         known = [(first, last) for first, last, asked in rows if now_us - asked < _ask_again_after_us(last, asked)]
         return [
             hole
             for hole in holes
-            if not any(a <= _microseconds(hole.first) and _microseconds(hole.last) <= b for a, b in known)
+            if not any(a <= epoch_microseconds(hole.first) and epoch_microseconds(hole.last) <= b for a, b in known)
         ]
 
     def never(self, holes: Sequence[Hole]) -> list[Hole]:
         """Those of `holes` that both doors answered without when they were older than 30 days."""
         rows = self._state.rows("SELECT first_us, last_us, asked_us FROM absent WHERE series = ?", (self._series,))
-        old_us = _YOUNG // timedelta(microseconds=1)
+        old_us = microseconds(_YOUNG)
         final = [(first, last) for first, last, asked in rows if asked - last >= old_us]
         return [
             hole
             for hole in holes
-            if any(a <= _microseconds(hole.first) and _microseconds(hole.last) <= b for a, b in final)
+            if any(a <= epoch_microseconds(hole.first) and epoch_microseconds(hole.last) <= b for a, b in final)
         ]
 
 
 def _ask_again_after_us(last_us: int, asked_us: int) -> int:
-    young = asked_us - last_us < _YOUNG // timedelta(microseconds=1)
-    return (_ASK_YOUNG_AGAIN_AFTER if young else _ASK_OLD_AGAIN_AFTER) // timedelta(microseconds=1)
-
-
-def _microseconds(instant: datetime) -> int:
-    return (instant - _EPOCH) // timedelta(microseconds=1)
-
-
-def _instant(value: datetime) -> pl.Series:
-    return pl.Series([value], dtype=INSTANT)
+    young = asked_us - last_us < microseconds(_YOUNG)
+    return microseconds(_ASK_YOUNG_AGAIN_AFTER if young else _ASK_OLD_AGAIN_AFTER)

@@ -13,10 +13,10 @@ from datetime import datetime, timedelta
 import polars as pl
 
 from eth_pipeline.contracts.clock import floor_interval, require_utc
-from eth_pipeline.contracts.table import INSTANT
 from eth_pipeline.errors import NeedsHuman
 from eth_pipeline.exchange.archive import Archive
 from eth_pipeline.exchange.archive_files import ArchiveFile
+from eth_pipeline.exchange.difference import Difference, difference
 from eth_pipeline.exchange.doors import Doors, Progress
 from eth_pipeline.exchange.late_bars import is_worth_another_look
 from eth_pipeline.exchange.ledger import Report, record
@@ -129,7 +129,7 @@ class _Run:
         )
         self._progress = progress
         self._reports: dict[str, Report] = {}
-        self._written: list[pl.DataFrame] = []
+        self._written: list[pl.Series] = []
 
     def ingest(
         self, symbols: Sequence[str], *, reread: Mapping[str, Sequence[ArchiveFile]] | None = None
@@ -159,7 +159,7 @@ class _Run:
         """Write what was found, doubted bars included."""
         reports = list(self._reports.values())
         doubted = self._doubted()
-        if doubted is not None:
+        if doubted is not None and doubted.height:
             reports = [report.with_events(doubted.filter(pl.col("symbol") == report.symbol)) for report in reports]
         record(
             self._lake,
@@ -178,6 +178,8 @@ class _Run:
         stored = self._lake.read(
             self.stream.contract, where=mine, columns=["symbol", time, "available_at"], ordered=False
         )
+        of_symbol = stored.partition_by("symbol", include_key=False, as_dict=True)
+        nothing = stored.clear()
         series = {
             symbol: Series(
                 self._lake,
@@ -185,7 +187,7 @@ class _Run:
                 symbol,
                 now=self.now,
                 history_start=self._start,
-                stored=stored.filter(pl.col("symbol") == symbol).drop("symbol"),
+                stored=of_symbol.get((symbol,), nothing),
             )
             for symbol in symbols
         }
@@ -196,30 +198,35 @@ class _Run:
         return doors, series
 
     def _write(self, series: Sequence[Series]) -> dict[str, Upsert]:
-        """One atomic upsert for all of `series`."""
-        known = self._known(pl.concat([one.again() for one in series]))
-        wanted = {one.symbol: one.wanted(known) for one in series}
-        frames = [rows for rows, _ in wanted.values() if rows.height]
-        if frames:
-            rows = pl.concat(frames)
-            self._lake.upsert(self.stream.contract, rows)
-            self._written.append(rows.select("symbol", self.stream.time_column))
-        return {symbol: counts for symbol, (_, counts) in wanted.items()}
+        """One atomic upsert of what `series` have and the lake has not, or has otherwise."""
+        new = pl.concat([one.new for one in series]).sort(self.stream.time_column)
+        found = Difference(new, new)
 
-    def _known(self, again: pl.Series) -> pl.DataFrame:
-        """Stored rows around the instants that came again, of all symbols: one read."""
-        if not len(again):
-            return self.stream.contract.empty()
-        between = pl.col(self.stream.time_column).is_between(pl.lit(again.min(), INSTANT), pl.lit(again.max(), INSTANT))
-        if self.stream.interval is not None:
-            between = between & (pl.col("interval") == self.stream.interval)
-        return self._lake.read(self.stream.contract, where=between)
+        def choose(known: pl.DataFrame) -> pl.DataFrame:
+            nonlocal found
+            found = difference(self.stream.contract, new, known)
+            return found.rows
+
+        if new.height:
+            self._lake.upsert(self.stream.contract, new, choose=choose)
+            self._written.append(found.rows[self.stream.time_column])
+        again = found.revised.select("symbol", self.stream.time_column).rows()
+        inserted, updated = _rows_of_each(found.fresh), _rows_of_each(found.revised)
+        for one in series:
+            one.revised = [
+                (time, "published again with other values") for symbol, time in again if symbol == one.symbol
+            ]
+        return {one.symbol: Upsert(inserted.get(one.symbol, 0), updated.get(one.symbol, 0), 0, None) for one in series}
 
     def _doubted(self) -> pl.DataFrame | None:
         if self.stream.contract.name not in COMPARED or not self._written:
             return None
-        times = pl.concat(self._written)[self.stream.time_column]
+        times = pl.concat(self._written)
         first, last = times.min(), times.max()
-        assert isinstance(first, datetime)
-        assert isinstance(last, datetime)
+        if not (isinstance(first, datetime) and isinstance(last, datetime)):
+            return None
         return suspects(self._lake, self.stream, first=first - self.stream.step, last=last)
+
+
+def _rows_of_each(rows: pl.DataFrame) -> dict[str, int]:
+    return dict(rows["symbol"].value_counts().iter_rows())

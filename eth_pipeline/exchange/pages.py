@@ -59,5 +59,6 @@ def _page(transport: Transport, stream: Stream, symbol: str, *, first: datetime,
         )
         for question in stream.questions
     ]
-    page = stream.read_page(*payloads).filter(pl.col(stream.time_column).is_between(first, last))
-    return page.sort(stream.time_column, maintain_order=True)
+    page = stream.read_page(*payloads)
+    times = page[stream.time_column]
+    return page.filter((times >= first) & (times <= last)).sort(stream.time_column, maintain_order=True)

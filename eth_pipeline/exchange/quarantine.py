@@ -26,6 +26,8 @@ def split(contract: TableContract, rows: pl.DataFrame) -> tuple[pl.DataFrame, pl
         pl.lit(None, dtype=pl.String),
     )
     judged = rows.with_columns(reason.alias(REASON))
+    if judged[REASON].null_count() == rows.height:
+        return rows, judged.clear()
     is_good = pl.col(REASON).is_null()
     return judged.filter(is_good).drop(REASON), judged.filter(~is_good)
 

@@ -74,8 +74,10 @@ def summarise(
         refused_files: why archive files were not used.
     """
     gaps, refused = series.gaps(), series.still_bad()
-    newest = series.times.max()
-    beyond = refused if newest is None else refused.filter(pl.col(series.stream.time_column) > newest)
+    newest = series.newest
+    beyond = refused
+    if refused.height and newest is not None:
+        beyond = refused.filter(pl.col(series.stream.time_column) > newest)
     sentences = [
         _what_happened(outcome, written, failure),
         *_about_gaps(gaps),

@@ -7,18 +7,19 @@ from collections.abc import Callable
 from datetime import datetime, timedelta
 from typing import Literal
 
+import numpy as np
 import polars as pl
 
 from eth_pipeline.contracts.clock import HOUR, floor_interval
 from eth_pipeline.contracts.table import INSTANT
 from eth_pipeline.exchange.findings import Absence
 from eth_pipeline.exchange.gaps import Hole, find_holes
+from eth_pipeline.exchange.instants import Instants, ascending, instant_of, together
 from eth_pipeline.exchange.quarantine import split
 from eth_pipeline.exchange.streams import Stream
-from eth_pipeline.lake import Lake, Upsert
+from eth_pipeline.lake import Lake
 
 Source = Literal["archive", "api"]
-_ORIGIN_COLUMNS = ("available_at", "source", "provenance")
 _ROWS_THAT_SHOW_A_SPACING = 10
 
 
@@ -51,13 +52,12 @@ class Series:
             self.mine = self.mine & (pl.col("interval") == stream.interval)
         if stored is None:
             stored = lake.read(stream.contract, where=self.mine, columns=[stream.time_column, "available_at"])
-        self.stored = stored
-        self._stored_times = stored[stream.time_column].unique().sort()
-        self._times, self._times_of = self._stored_times, pl.DataFrame()
+        self._stored_times = ascending(stored[stream.time_column])
+        self._stored_available_at = stored["available_at"].max()
+        self.new = self.bad = stream.contract.empty()
+        self._times, self._times_of = self._stored_times, self.new
         self._holes: list[Hole] = []
-        self._holes_of: pl.Series | None = None
-        self.new = stream.contract.empty()
-        self.bad = stream.contract.empty()
+        self._holes_of: Instants | None = None
         self.doubled: dict[datetime, str] = {}
         self.revised: list[tuple[datetime, str]] = []
 
@@ -68,26 +68,33 @@ class Series:
         return "/".join([self.stream.contract.name, self.symbol, *interval])
 
     @property
-    def times(self) -> pl.Series:
-        """Instants that are stored or came, sorted."""
-        column = self.stream.time_column
+    def times(self) -> Instants:
+        """Instants that are stored or came."""
         if self._times_of is not self.new:  # every change of `new` makes another frame
-            fresh = self.new[column]
             self._times_of = self.new
-            self._times = pl.concat([self._stored_times, fresh]).unique().sort() if len(fresh) else self._stored_times
+            self._times = together(self._stored_times, self.new[self.stream.time_column])
         return self._times
+
+    @property
+    def oldest(self) -> datetime | None:
+        """Oldest instant that is stored or came."""
+        return instant_of(self.times[0]) if len(self.times) else None
+
+    @property
+    def newest(self) -> datetime | None:
+        """Newest instant that is stored or came."""
+        return instant_of(self.times[-1]) if len(self.times) else None
 
     @property
     def newest_stored(self) -> datetime | None:
         """Newest instant in the lake before this ingestion."""
-        newest = self.stored[self.stream.time_column].max()
-        return newest if isinstance(newest, datetime) else None
+        return instant_of(self._stored_times[-1]) if len(self._stored_times) else None
 
     @property
     def newest_available_at(self) -> datetime | None:
         """Newest `available_at` of stored and new rows."""
-        newest = pl.concat([self.stored["available_at"], self.new["available_at"]]).max()
-        return newest if isinstance(newest, datetime) else None
+        known = (self._stored_available_at, self.new["available_at"].max())
+        return max((instant for instant in known if isinstance(instant, datetime)), default=None)
 
     def holes(self) -> list[Hole]:
         """Everything that should be there by now and is not, oldest first."""
@@ -98,9 +105,9 @@ class Series:
     def _found_holes(self) -> list[Hole]:
         times = self.times
         step = self._spacing(times)
-        newest = times.max()
+        newest = self.newest
         first = floor_interval(self._start + step - timedelta(microseconds=1), step)
-        if not isinstance(newest, datetime):
+        if newest is None:
             last = floor_interval(self._now - self.stream.known_after, step)
             return find_holes(times, first=first, last=last, step=step)
         tail_step = self._newest_spacing(times, step)
@@ -111,18 +118,18 @@ class Series:
 
     def gaps(self) -> list[Hole]:
         """Holes between the first and the newest row."""
-        oldest, newest = self.times.min(), self.times.max()
-        if not (isinstance(oldest, datetime) and isinstance(newest, datetime)):
+        oldest, newest = self.oldest, self.newest
+        if oldest is None or newest is None:
             return []
         return [hole for hole in self.holes() if oldest < hole.first and hole.last < newest]
 
     def absence(self, *, never: Callable[[list[Hole]], list[Hole]]) -> Absence:
         """What is not there by now, split into before, inside and after the rows that are."""
         holes = self.holes()
-        oldest, newest = self.times.min(), self.times.max()
-        if not (isinstance(oldest, datetime) and isinstance(newest, datetime)):
+        oldest, newest = self.oldest, self.newest
+        if oldest is None or newest is None:
             return Absence(self._start, None, (), (), None, is_empty=True)
-        inside = [hole for hole in holes if oldest < hole.first and hole.last < newest]
+        inside = self.gaps()
         tails = [hole for hole in holes if hole.first > newest]
         is_later = any(hole.first < oldest for hole in holes)
         head = oldest if is_later else None
@@ -137,15 +144,18 @@ class Series:
         if self.stream.interval is not None:
             constants["interval"] = self.stream.interval
         rows = (
-            rows.filter(pl.col("available_at") <= self._now, pl.col(self.stream.time_column) >= self._start)
+            rows.filter((rows["available_at"] <= self._now) & (rows[self.stream.time_column] >= self._start))
             .with_columns(pl.lit(value).alias(name) for name, value in constants.items())
             .select(list(contract.schema))
         )
-        rows = self._once(rows)
-        good, bad = split(contract, rows)
-        fresh = good.join(self.new, on=list(contract.key), how="anti")
-        self.new = pl.concat([self.new, fresh])
-        self.bad = pl.concat([self.bad, bad], how="diagonal").unique(contract.key, keep="last", maintain_order=True)
+        good, bad = split(contract, self._once(rows))
+        if self.new.height:
+            good = good.join(self.new, on=list(contract.key), how="anti")
+        if good.height:
+            self.new = pl.concat([self.new, good])
+        self.bad = pl.concat([self.bad, bad], how="diagonal")
+        if bad.height:
+            self.bad = self.bad.unique(contract.key, keep="last", maintain_order=True)
 
     def _once(self, rows: pl.DataFrame) -> pl.DataFrame:
         """`rows` without repeated instants, which are noted."""
@@ -165,23 +175,6 @@ class Series:
         """Forget new rows at or after `instant`: a door failed there, and what is written must be contiguous."""
         self.new = self.new.filter(pl.col(self.stream.time_column) < instant)
 
-    def again(self) -> pl.Series:
-        """Instants of new rows that are stored already."""
-        return self.new.join(self.stored, on=self.stream.time_column, how="semi")[self.stream.time_column]
-
-    def wanted(self, known: pl.DataFrame) -> tuple[pl.DataFrame, Upsert]:
-        """What is new or differs from what is stored, and how much of each; for one atomic upsert.
-
-        A stored row stays as it is when only its door differs, or where the new one merely knows less.
-
-        Args:
-            known: the stored rows of the instants of `again`, more or of other symbols do no harm.
-        """
-        self.new = self.new.sort(self.stream.time_column)
-        fresh = self.new.join(self.stored, on=self.stream.time_column, how="anti")
-        revisions = self._revisions(known)
-        return pl.concat([fresh, revisions]), Upsert(fresh.height, revisions.height, 0, None)
-
     def from_api(self, *, since: datetime, until: datetime, column: str) -> pl.DataFrame:
         """Instant and `column` of rows between `since` and `until` that came over REST, stored or new."""
         time = self.stream.time_column
@@ -193,35 +186,20 @@ class Series:
         """Rows set aside that no door replaced by a good one."""
         if not self.bad.height:
             return self.bad
-        return self.bad.filter(~pl.col(self.stream.time_column).is_in(self.times.implode()))
+        times = pl.Series(self.times).cast(INSTANT)
+        return self.bad.filter(~pl.col(self.stream.time_column).is_in(times.implode()))
 
-    def _revisions(self, known: pl.DataFrame) -> pl.DataFrame:
-        """New rows whose values contradict the stored row of their key."""
-        contract = self.stream.contract
-        again = self.new.join(self.stored, on=self.stream.time_column, how="semi")
-        if not again.height:
-            return again
-        values = [name for name in contract.schema if name not in (*contract.key, *_ORIGIN_COLUMNS)]
-        differs = pl.any_horizontal(
-            pl.col(name).is_not_null() & pl.col(name).ne_missing(pl.col(f"{name}_stored")) for name in values
-        )
-        joined = again.join(known, on=list(contract.key), how="inner", suffix="_stored").filter(differs)
-        self.revised = [(time, "published again with other values") for time in joined[self.stream.time_column]]
-        return joined.with_columns(pl.coalesce(name, f"{name}_stored").alias(name) for name in values).select(
-            list(contract.schema)
-        )
-
-    def _spacing(self, times: pl.Series) -> timedelta:
+    def _spacing(self, times: Instants) -> timedelta:
         """Distance of two rows: the step, or for sparser recordings the most frequent distance."""
         step = self.stream.step
         if self.stream.spacing != "observed" or len(times) < _ROWS_THAT_SHOW_A_SPACING:
             return step
-        usual = times.diff().drop_nulls().mode().sort()[0]
-        return max(step, usual) if isinstance(usual, timedelta) else step
+        distances, counts = np.unique(np.diff(times), return_counts=True)
+        return max(step, timedelta(microseconds=int(distances[counts.argmax()])))
 
-    def _newest_spacing(self, times: pl.Series, step: timedelta) -> timedelta:
+    def _newest_spacing(self, times: Instants, step: timedelta) -> timedelta:
         """Distance after which the next row is due: shorter than `step` where settlements come more often."""
         if self.stream.spacing != "at_most" or len(times) < 2:
             return step
-        smallest = times.tail(4).diff().min()
-        return min(step, max(HOUR, smallest)) if isinstance(smallest, timedelta) else step
+        smallest = timedelta(microseconds=int(np.diff(times[-4:]).min()))
+        return min(step, max(HOUR, smallest))

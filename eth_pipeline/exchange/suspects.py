@@ -16,7 +16,7 @@ import polars as pl
 from eth_pipeline.contracts.quality import Cause, Status
 from eth_pipeline.contracts.table import INSTANT, TableContract
 from eth_pipeline.contracts.tables import KLINES, MARK_KLINES
-from eth_pipeline.exchange.findings import FINDING
+from eth_pipeline.exchange.findings import NOTHING_FOUND
 from eth_pipeline.exchange.streams import Stream
 from eth_pipeline.lake import Lake
 
@@ -34,7 +34,7 @@ def suspects(lake: Lake, stream: Stream, *, first: datetime, last: datetime) -> 
     bars = _read(lake, KLINES, stream, first=first, last=last, columns=("open", "high", "low", "close"))
     marks = _read(lake, MARK_KLINES, stream, first=first, last=last, columns=("high", "low", "close"))
     if not (bars.height and marks.height):
-        return pl.DataFrame(schema=FINDING)
+        return NOTHING_FOUND
     return doubted(bars, marks)
 
 

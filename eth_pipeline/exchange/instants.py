@@ -1,0 +1,45 @@
+"""The instants of a series as numbers: epoch microseconds, ascending, each once.
+
+Belongs here: from datetimes and columns to such numbers and back. Does not belong: what is missing among them
+(`gaps`), times as the exchange publishes them (`published_time`). A few numpy operations on them take microseconds;
+polars takes 0.1 to 0.8 ms for one expression with an instant in it, and an hour looks at 22 series several times.
+"""
+
+from datetime import UTC, datetime, timedelta
+
+import numpy as np
+import polars as pl
+from numpy.typing import NDArray
+
+from eth_pipeline.contracts.table import INSTANT
+
+Instants = NDArray[np.int64]
+"""Epoch microseconds, ascending, each once."""
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_MICROSECOND = timedelta(microseconds=1)
+
+
+def microseconds(span: timedelta) -> int:
+    """`span` in whole microseconds."""
+    return span // _MICROSECOND
+
+
+def epoch_microseconds(instant: datetime) -> int:
+    """Microseconds from 1970 to `instant`."""
+    return microseconds(instant - _EPOCH)
+
+
+def instant_of(epoch_us: int) -> datetime:
+    """The instant of `epoch_us`, UTC."""
+    return _EPOCH + int(epoch_us) * _MICROSECOND
+
+
+def ascending(*columns: pl.Series) -> Instants:
+    """All instants of `columns`, which hold no null."""
+    return np.unique(np.concatenate([column.cast(INSTANT).cast(pl.Int64).to_numpy() for column in columns]))
+
+
+def together(times: Instants, more: pl.Series) -> Instants:
+    """`times` and the instants of `more`; the very same array where there are none."""
+    return np.union1d(times, ascending(more)) if len(more) else times
