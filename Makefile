@@ -31,8 +31,10 @@ demo: setup
 up: setup
 	$(BIN)/eth-pipeline up --home $(HOME_DIR)
 
+# Three processes, also on two cores: many tests wait for processes of their own. Which modules come first conftest.py
+# says.
 test: setup
-	$(BIN)/python -m pytest -n 2 --dist loadfile
+	$(BIN)/python -m pytest -n 3 --dist loadfile --no-loadscope-reorder
 
 lint: setup
 	$(BIN)/ruff check .

@@ -1,6 +1,7 @@
 """Fixtures that several test modules share: where the real recordings are, a browser, a quiet environment.
 
-Belongs here: what needs no knowledge of a module. Does not belong: makers of rows (each test file has its own).
+Belongs here: what needs no knowledge of a module, and the order in which modules are begun. Does not belong: makers of
+rows (each test file has its own).
 """
 
 import os
@@ -10,6 +11,20 @@ from pathlib import Path
 import pytest
 
 REPOSITORY = Path(__file__).resolve().parents[1]
+DEAREST_FIRST = (
+    *("test_soak_hours", "test_production_profile", "test_h800_plan", "test_ui", "test_defs_assets_vintages"),
+    *("test_air_gap", "test_trading_rebuild", "test_faults_to_signal", "test_defs_assets_models", "test_cli_up"),
+    *("test_node_two_hosts", "test_cli_node", "test_docs_recipes", "test_defs_emission", "test_defs_assets_trading"),
+    *("test_promotion_of_planted_skill", "test_cli_fan_out", "test_daemon_killed", "test_registry_mlflow_store"),
+    *("test_board_pages", "test_inference_time_lapse", "test_alerts_time_lapse", "test_registry_settlement"),
+)
+"""Modules of half a minute and more, most seconds first: begun last, one of them would keep one process busy alone."""
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """The dearest modules come first; everything else, and the tests of a module, stay in their random order."""
+    places = {name: place for place, name in enumerate(DEAREST_FIRST)}
+    items.sort(key=lambda item: places.get(item.path.stem, len(places)))
 
 
 @pytest.fixture(scope="session")

@@ -24,9 +24,12 @@ OF_THE_RUN = {"run_id", "emitted_at", "table_versions", "ml_reason", "ml_error"}
 
 
 @contextmanager
-def lived_home(folder: Path, *, hours: int) -> Iterator[SmallHome]:
-    """A home that lived `hours` through Dagster: after each run of the hourly job the clock moves on."""
-    with small_home(folder) as built:
+def lived_home(folder: Path, *, hours: int, shared: Path | None = None) -> Iterator[SmallHome]:
+    """A home that lived `hours` through Dagster: after each run of the hourly job the clock moves on.
+
+    `shared` is of `small_home`.
+    """
+    with small_home(folder, shared=shared) as built:
         built.environment["ETH_PIPELINE_SIGNALS__ML_WEIGHT"] = "0"
         built.environment["ETH_PIPELINE_SIGNALS__MIN_CONSENSUS_STRENGTH"] = "15"
         built.environment["ETH_PIPELINE_TRAINING__MIN_TRAIN_HOURS"] = str(24 * 40)

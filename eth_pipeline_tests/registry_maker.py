@@ -3,7 +3,6 @@
 Belongs here: small, valid, real values that a test then bends in one place. Does not belong: assertions.
 """
 
-import os
 import shutil
 from datetime import UTC, datetime, timedelta
 from functools import lru_cache
@@ -38,6 +37,7 @@ from eth_pipeline.registry.decision import decide
 from eth_pipeline.registry.mlflow_store import RegistryStore
 from eth_pipeline.registry.signing import create_key_pair
 from eth_pipeline.settings import GateSettings, Phase
+from eth_pipeline_tests.small_home import shared_folder
 
 NOW = datetime(2025, 6, 29, 12, tzinfo=UTC)
 FEATURES = ("return_1h", "volatility_20h")
@@ -262,8 +262,7 @@ def registry_folder(factory: pytest.TempPathFactory) -> Path:
 
     Creating its tables takes seconds, so it is done once for all test processes of this run and then copied.
     """
-    base = factory.getbasetemp()
-    shared = base.parent if "PYTEST_XDIST_WORKER" in os.environ else base
+    shared = shared_folder(factory)
     template = shared / "mlflow-template" / "mlflow.db"
     with exclusive(shared / "mlflow-template.lock"):
         if not template.exists():

@@ -3,7 +3,10 @@
 Belongs here: building it and running things in it. Does not belong: assertions.
 """
 
+import hashlib
+import json
 import os
+import shutil
 import subprocess
 import sys
 from collections.abc import Iterator, Mapping
@@ -13,6 +16,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import dagster as dg
+import pytest
 
 from eth_pipeline.cli.market import MarketPlan
 from eth_pipeline.contracts.clock import floor_hour
@@ -21,6 +25,7 @@ from eth_pipeline.contracts.signal import SignalRecord, record_from_json
 from eth_pipeline.contracts.tables import STREAMS
 from eth_pipeline.defs.instance import open_instance, prepare_home
 from eth_pipeline.lake import Lake
+from eth_pipeline.registry.atomic import exclusive
 from eth_pipeline.sandbox.server import Sandbox
 from eth_pipeline.sandbox.synthetic import SyntheticMarket
 from eth_pipeline.settings import load_settings
@@ -28,6 +33,8 @@ from eth_pipeline.settings import load_settings
 AS_OF = datetime(2025, 6, 29, 12, 0, 20, tzinfo=UTC)
 SYMBOLS = ("ETHUSDT", "BTCUSDT", "SOLUSDT", "BNBUSDT")
 HISTORY = timedelta(days=100)
+TWO_SYMBOLS_BY_THE_HOUR = {"ETH_PIPELINE_BASE_INTERVAL": "1h", "ETH_PIPELINE_CROSS_SYMBOLS": '["BTCUSDT"]'}
+"""`smaller` for tests that train a lot."""
 
 
 @dataclass(frozen=True)
@@ -89,22 +96,57 @@ QUIET = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
 
 @contextmanager
 def small_home(
-    folder: Path, *, strength: float = 1.0, history: timedelta = HISTORY, smaller: Mapping[str, str] | None = None
+    folder: Path,
+    *,
+    strength: float = 1.0,
+    history: timedelta = HISTORY,
+    smaller: Mapping[str, str] | None = None,
+    shared: Path | None = None,
 ) -> Iterator[SmallHome]:
     """A home with 100 days of four symbols in its lake, the clock 20 s after a full hour.
 
-    `smaller` are settings that hold from the first row on: fewer symbols, longer bars.
+    Args:
+        folder: of the home; empty.
+        strength: of the planted signal.
+        history: how far the lake reaches back.
+        smaller: settings that hold from the first row on: fewer symbols, longer bars.
+        shared: `shared_folder` of a test run; its first process that asks for such a home fills it, for all of them,
+            and each gets a copy. Without it this home is filled by itself.
     """
     start, end = floor_hour(AS_OF) - history, AS_OF + timedelta(days=30)
     market = SyntheticMarket(seed=7, start=start, end=end, signal_strength=strength, symbols=SYMBOLS)
     plan = MarketPlan(replay=None, as_of=AS_OF, strength=strength, seed=7, years=history.days / 365.25)
     with Sandbox(market, now=AS_OF, port=0) as sandbox:
-        home = SmallHome(folder, sandbox, plan.environment(home=folder, url=sandbox.url) | dict(smaller or {}))
-        with home.entered() as instance:
-            prepare_home(load_settings())
-            streams = tuple(STREAMS)
-            assert home.materialize(*streams, instance=instance).success
+
+        def at(place: Path) -> SmallHome:
+            return SmallHome(place, sandbox, plan.environment(home=place, url=sandbox.url) | dict(smaller or {}))
+
+        home = at(folder)
+        if shared is None:
+            _fill(home)
+        else:
+            wanted = json.dumps([strength, history.total_seconds(), dict(smaller or {})], sort_keys=True)
+            filled = shared / f"small-home-{hashlib.sha256(wanted.encode()).hexdigest()[:12]}"
+            with exclusive(filled.with_suffix(".lock")):
+                if not filled.exists():
+                    unfinished = at(filled.with_suffix(".part"))
+                    _fill(unfinished)
+                    unfinished.folder.rename(filled)
+            shutil.copytree(filled, folder, dirs_exist_ok=True)
         yield home
+
+
+def _fill(home: SmallHome) -> None:
+    """Every stream, as far back as the history goes, through the exchange."""
+    with home.entered() as instance:
+        prepare_home(load_settings())
+        assert home.materialize(*STREAMS, instance=instance).success
+
+
+def shared_folder(factory: pytest.TempPathFactory) -> Path:
+    """A folder that all processes of this test run share; what one makes there, under a lock, serves the others."""
+    base = factory.getbasetemp()
+    return base.parent if "PYTEST_XDIST_WORKER" in os.environ else base
 
 
 def failure_text(result: dg.ExecuteInProcessResult) -> str:

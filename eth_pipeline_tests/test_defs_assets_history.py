@@ -11,13 +11,13 @@ from eth_pipeline.contracts.clock import iso
 from eth_pipeline.contracts.table import INSTANT
 from eth_pipeline.contracts.tables import KLINES, STREAMS
 from eth_pipeline.lake import Lake
-from eth_pipeline_tests.small_home import AS_OF, SmallHome, small_home
+from eth_pipeline_tests.small_home import AS_OF, SmallHome, shared_folder, small_home
 
 
 @pytest.fixture(scope="module")
 def home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SmallHome]:
     """One home for all tests here; none of them moves its clock."""
-    with small_home(tmp_path_factory.mktemp("home")) as built:
+    with small_home(tmp_path_factory.mktemp("home"), shared=shared_folder(tmp_path_factory)) as built:
         yield built
 
 

@@ -12,7 +12,7 @@ import pytest
 from eth_pipeline.contracts.clock import floor_hour
 from eth_pipeline.contracts.signal import ReasonCode, SignalState
 from eth_pipeline.contracts.tables import STREAMS
-from eth_pipeline_tests.small_home import AS_OF, SmallHome, failure_text, small_home
+from eth_pipeline_tests.small_home import AS_OF, SmallHome, failure_text, shared_folder, small_home
 
 STALE_WORDS = ("BLOCKED", "stream_stale klines ETHUSDT: newest data is 3.01 h old, limit 1.00 h")
 
@@ -20,7 +20,7 @@ STALE_WORDS = ("BLOCKED", "stream_stale klines ETHUSDT: newest data is 3.01 h ol
 @pytest.fixture(scope="module")
 def prepared(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SmallHome]:
     """A home whose newest hour was decided once, from fresh data."""
-    with small_home(tmp_path_factory.mktemp("home")) as home:
+    with small_home(tmp_path_factory.mktemp("home"), shared=shared_folder(tmp_path_factory)) as home:
         with home.entered() as instance:
             assert home.run_job("hourly", instance=instance).success
         yield home

@@ -27,7 +27,7 @@ from eth_pipeline.errors import SettingsInvalid
 from eth_pipeline.lake import Lake
 from eth_pipeline.models.algorithms import ALGORITHMS, CROSS_ASSET, LIGHTGBM, LSTM
 from eth_pipeline.settings import NetworkSettings, load_settings
-from eth_pipeline_tests.small_home import SmallHome, small_home
+from eth_pipeline_tests.small_home import TWO_SYMBOLS_BY_THE_HOUR, SmallHome, shared_folder, small_home
 from eth_pipeline_tests.waiting import wait_until
 
 pytestmark = pytest.mark.timeout(600)
@@ -35,8 +35,6 @@ pytestmark = pytest.mark.timeout(600)
 SYMBOLS = ("ETHUSDT", "BTCUSDT")
 MONTH, CUTOFF = "2025-06", datetime(2025, 6, 1, tzinfo=UTC)
 SMALLER = {
-    "ETH_PIPELINE_BASE_INTERVAL": "1h",
-    "ETH_PIPELINE_CROSS_SYMBOLS": '["BTCUSDT"]',
     "ETH_PIPELINE_TRAINING__HORIZONS_HOURS": "[5]",
     "ETH_PIPELINE_TRAINING__MIN_TRAIN_HOURS": str(24 * 40),
     "ETH_PIPELINE_NETWORKS__MAX_EPOCHS": "1",
@@ -47,7 +45,9 @@ SMALLER = {
 @pytest.fixture(scope="module")
 def home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SmallHome]:
     """100 days of two symbols with features and labels of the first; a vintage may learn from 40 days."""
-    with small_home(tmp_path_factory.mktemp("vintages"), smaller=SMALLER) as built:
+    folder, shared = tmp_path_factory.mktemp("vintages"), shared_folder(tmp_path_factory)
+    with small_home(folder, smaller=TWO_SYMBOLS_BY_THE_HOUR, shared=shared) as built:
+        built.environment.update(SMALLER)
         with built.entered() as instance:
             assert built.materialize("features", "labels", instance=instance).success
         yield built

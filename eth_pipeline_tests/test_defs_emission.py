@@ -21,13 +21,13 @@ from eth_pipeline.defs.failures import failed_hour_sensor
 from eth_pipeline.defs.resources import Pipeline
 from eth_pipeline.lake import Lake
 from eth_pipeline.operations.config_audit import config_history
-from eth_pipeline_tests.small_home import SYMBOLS, SmallHome, failure_text, small_home
+from eth_pipeline_tests.small_home import SYMBOLS, SmallHome, failure_text, shared_folder, small_home
 
 
 @pytest.fixture(scope="module")
 def built(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SmallHome]:
     """One home for all tests here; each begins at a fresh hour of its own."""
-    with small_home(tmp_path_factory.mktemp("home")) as home:
+    with small_home(tmp_path_factory.mktemp("home"), shared=shared_folder(tmp_path_factory)) as home:
         home.environment["ETH_PIPELINE_EXCHANGE__ATTEMPTS"] = "1"
         yield home
 

@@ -20,7 +20,7 @@ from eth_pipeline.defs.resources import Pipeline
 from eth_pipeline.lake import Lake
 from eth_pipeline.sandbox.faults import KINDS
 from eth_pipeline.settings import SignalSettings
-from eth_pipeline_tests.small_home import SmallHome, small_home
+from eth_pipeline_tests.small_home import SmallHome, shared_folder, small_home
 
 QUARTER = timedelta(minutes=15)
 KLINES_OF = {"streams": ["klines"]}
@@ -118,7 +118,7 @@ CASES = {
 @pytest.fixture(scope="module")
 def built(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SmallHome]:
     """One home for all cases, with one cross symbol."""
-    with small_home(tmp_path_factory.mktemp("home")) as home:
+    with small_home(tmp_path_factory.mktemp("home"), shared=shared_folder(tmp_path_factory)) as home:
         home.environment["ETH_PIPELINE_CROSS_SYMBOLS"] = '["BTCUSDT"]'
         home.environment["ETH_PIPELINE_EXCHANGE__BAR_WAIT_SECONDS"] = "1"
         yield home

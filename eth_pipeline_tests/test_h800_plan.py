@@ -36,7 +36,7 @@ from eth_pipeline.registry.crossings import Crossings
 from eth_pipeline.registry.keys import init_keys
 from eth_pipeline.registry.trained import RECORD
 from eth_pipeline.registry.verification import fingerprint
-from eth_pipeline_tests.small_home import SmallHome, small_home
+from eth_pipeline_tests.small_home import TWO_SYMBOLS_BY_THE_HOUR, SmallHome, shared_folder, small_home
 from eth_pipeline_tests.waiting import wait_until
 
 REPOSITORY = Path(__file__).resolve().parents[1]
@@ -44,12 +44,10 @@ SCRIPTS = REPOSITORY / "h800"
 PATIENCE_SECONDS = 280
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
 SMALLEST = {
-    "ETH_PIPELINE_BASE_INTERVAL": "1h",
-    "ETH_PIPELINE_CROSS_SYMBOLS": '["BTCUSDT"]',
     "ETH_PIPELINE_TRAINING__HORIZONS_HOURS": "[5]",
     "ETH_PIPELINE_TRAINING__MIN_TRAIN_HOURS": str(24 * 40),
 }
-"""100 days of two symbols by the hour, one horizon; a vintage may learn from 40 days."""
+"""One horizon; a vintage may learn from 40 days."""
 
 
 @dataclass(frozen=True)
@@ -98,7 +96,9 @@ class Planned:
 def planned(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Planned]:
     """`all` at scale tiny on a node, stopped in the middle of every stage, then let through; the way there and back."""
     base = tmp_path_factory.mktemp("h800")
-    with small_home(base / "host", smaller=SMALLEST) as host:
+    shared = shared_folder(tmp_path_factory)
+    with small_home(base / "host", smaller=TWO_SYMBOLS_BY_THE_HOUR, shared=shared) as host:
+        host.environment.update(SMALLEST)
         home = node_of(host, base / "node", carried=base / "snapshot.zip")
         codes, left = {}, {}
         for stop in STOPS:

@@ -18,7 +18,7 @@ from eth_pipeline.registry.run_record import run_params
 from eth_pipeline.settings import load_settings
 from eth_pipeline_tests.board_home import board_of, raw
 from eth_pipeline_tests.registry_maker import contract
-from eth_pipeline_tests.small_home import AS_OF, SmallHome, small_home
+from eth_pipeline_tests.small_home import AS_OF, SmallHome, shared_folder, small_home
 
 ROOT = Path(__file__).parents[1]
 UNPICKLERS = {"pickle", "cPickle", "cloudpickle", "dill", "joblib", "marshal", "shelve"}
@@ -120,7 +120,7 @@ def test_no_delivered_file_unpickles_evaluates_text_or_asks_a_shell() -> None:
 
 @pytest.fixture(scope="module")
 def home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SmallHome]:
-    with small_home(tmp_path_factory.mktemp("watched")) as built:
+    with small_home(tmp_path_factory.mktemp("watched"), shared=shared_folder(tmp_path_factory)) as built:
         built.environment.update(CANARIES | {"ETH_PIPELINE_LAKE_STORE__ACCESS_KEY_ID": "somebody"})
         elsewhere = tmp_path_factory.mktemp("operator")
         nobody = "127.0.0.1:9"  # the discard port, where no server of a test listens
