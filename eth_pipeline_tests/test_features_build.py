@@ -10,7 +10,7 @@ import pytest
 from polars.testing import assert_frame_equal
 
 from eth_pipeline.errors import ContractViolation, ProvenanceMismatch, SettingsInvalid
-from eth_pipeline.features.bars import aggregate
+from eth_pipeline.features.bars import VOLUME_COLUMNS, aggregate
 from eth_pipeline.features.build import (
     DEFINITION_VERSION,
     LOOKBACK,
@@ -313,6 +313,53 @@ def test_no_feature_is_infinite_when_prices_and_volumes_stand_still() -> None:
     rows = build(replace(market, klines=flat))
     assert rows.select(pl.col(NAMES).is_infinite().any() | pl.col(NAMES).is_nan().any()).row(0).count(True) == 0
     assert rows["volume_ratio_24h"].null_count() == rows.height
+
+
+@cache
+def halted() -> tuple[FeatureSources, pl.DataFrame]:
+    """A market that stands still from hour 900 to 1300, at one price and without volume; and its features."""
+    market = random_market(hours=1_450)
+    still = pl.col("open_time").is_between(hour(900), hour(1_300), closed="left")
+
+    def stopped(frame: pl.DataFrame) -> pl.DataFrame:
+        last = pl.when(~still).then(pl.col("close")).forward_fill().over("symbol")
+        prices = [pl.when(still).then(last).otherwise(pl.col(n)).alias(n) for n in ("open", "high", "low", "close")]
+        volumes = [name for name in VOLUME_COLUMNS if name in frame.columns]
+        return frame.with_columns(*prices, *[pl.when(~still).then(pl.col(n)).otherwise(0).alias(n) for n in volumes])
+
+    bars = {name: stopped(getattr(market, name)) for name in ("klines", "spot_klines", "mark_klines")}
+    market = replace(market, **bars)
+    return market, build(market)
+
+
+@pytest.mark.parametrize("at", [924, 970, 1_013, 1_077, 1_154, 1_231, 1_300, 1_301, 1_304, 1_325, 1_380, 1_450])
+def test_the_last_row_equals_the_batch_in_and_after_a_halt(at: int) -> None:
+    """Running sums keep the rounding of what left them: a money flow of 0.2 in the batch was 2.0 in the last row."""
+    market, batch = halted()
+    alone = build(market.since(hour(at) - LOOKBACK).until(hour(at)), start=hour(at - 1), end=hour(at))
+    assert worst(alone, batch.filter(pl.col("decision_time") == hour(at)), relative=1e-5, absolute=1e-7) == []
+
+
+def test_a_ratio_of_nothing_to_nothing_is_missing_in_a_halt() -> None:
+    rows = halted()[1].filter(pl.col("decision_time").is_between(hour(1_100), hour(1_299)))
+    ratios = (
+        "money_flow",
+        "signed_volume",
+        "chaikin",
+        "taker_imbalance",
+        "volume_ratio_24",
+        "rsi_",
+        "cci_",
+        "downside",
+    )
+    ratios += ("vwap", "trades_ratio", "trade_size", "illiquidity", "bollinger_position", "directional", "efficiency")
+    missing = [name for name in NAMES if any(name.startswith((part, f"spot_{part}")) for part in ratios)]
+    assert len(missing) > 40
+    assert [name for name in missing if rows[name].null_count() < rows.height] == []
+    assert (
+        rows.select(pl.col("kurtosis_168h", "skew_168h", "parkinson_vol_168h", "atr_14h").abs().max()).row(0)
+        == (0.0,) * 4
+    )
 
 
 def test_model_inputs_leave_out_what_the_history_does_not_have() -> None:

@@ -123,6 +123,33 @@ def test_a_constant_has_no_correlation() -> None:
     assert frame.select(rolling.correlation(pl.col("x"), pl.col("y"), 20)).to_series().null_count() == 100
 
 
+@pytest.mark.parametrize("seed", range(12))
+def test_the_mean_of_a_still_window_is_exactly_zero(seed: int) -> None:
+    """What a running sum keeps of the loud past is nothing as a mean and any number as a divisor."""
+    window = 14
+    x = np.random.default_rng(seed).lognormal(7, 2, 1_500)
+    x[600:1_200] = 0.0
+    x[900:902] = np.nan
+    frame = pl.DataFrame({"x": x, "y": x}).fill_nan(None)
+    got = frame.select(rolling.mean(pl.col("x"), window)).to_series()
+    assert set(got[600 + window - 1 : 1_200]) == {0.0}
+    agree(got, naive(frame, window, lambda values, _: np.nanmean(values) if enough(values, window) else None))
+
+
+def test_the_same_hours_mean_of_still_days_is_exactly_zero() -> None:
+    times = pl.datetime_range(pl.datetime(2024, 1, 1), pl.datetime(2024, 3, 1), interval="1h", eager=True)
+    x = np.random.default_rng(3).lognormal(7, 2, len(times))
+    x[600:] = 0.0
+    got = pl.DataFrame({"decision_time": times, "x": x}).select(rolling.same_hour_mean("x", 7)).to_series()
+    assert set(got[600 + 6 * 24 :]) == {0.0}
+    assert got[600 + 6 * 24 - 25] > 0
+
+
+def test_a_price_that_stands_still_has_no_distance_from_its_mean() -> None:
+    x = pl.DataFrame({"x": np.full(60, 2301.37)})
+    assert set(x.select(rolling.absolute_deviation(pl.col("x"), 20)).to_series()[20:]) == {0.0}
+
+
 def test_a_window_needs_four_fifths_of_its_hours() -> None:
     x = [None, None, 1.0, 1.0, 1.0, 1.0, 1.0, 1.0, 1.0, 1.0, None, 1.0]
     got = pl.DataFrame({"x": x}).select(rolling.mean(pl.col("x"), 10)).to_series()

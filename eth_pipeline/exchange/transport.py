@@ -11,6 +11,7 @@ request may be sent now (`guard`).
     403, 451                              RegionRestricted                                   no
     404 of an archive file                None                                               no
     other 4xx                             RequestRefused with the exchange's code and text   no
+    a body longer than the settings allow RequestRefused                                     no
 """
 
 import ssl
@@ -29,6 +30,7 @@ import stamina
 
 from eth_pipeline.contracts.clock import Clock, SystemClock, from_milliseconds
 from eth_pipeline.errors import ExchangeUnavailable, RequestRefused, SettingsInvalid
+from eth_pipeline.exchange.body_limit import read_within
 from eth_pipeline.exchange.endpoint import SERVER_TIME, Endpoint, Host, RemoteFile
 from eth_pipeline.exchange.exchange_time import ClockOffset, newest_offset, remember_offset
 from eth_pipeline.exchange.guard import Guard
@@ -204,7 +206,8 @@ class Transport:
         with self._lock:
             self.requests_sent += 1
         try:
-            return self._client.get(url, params=dict(params))
+            with self._client.stream("GET", url, params=dict(params)) as response:
+                return self._received(endpoint, response)
         except (httpx2.UnsupportedProtocol, httpx2.InvalidURL) as error:
             raise SettingsInvalid(f"{url} is no usable URL ({error}). Correct {endpoint.host}_url.") from error
         except (httpx2.ConnectError, httpx2.ConnectTimeout) as error:
@@ -213,6 +216,24 @@ class Transport:
         except httpx2.RequestError as error:  # timeouts, cut bodies
             reason = str(error) or type(error).__name__
             raise ExchangeUnavailable(f"GET {url} failed: {reason}. It is asked again later.") from error
+
+    def _received(self, endpoint: Endpoint, response: httpx2.Response) -> httpx2.Response:
+        """The answer with its whole body, unpacked.
+
+        Raises:
+            RequestRefused: the body is longer than the settings allow.
+        """
+        is_file = endpoint.host == "archive"
+        body = read_within(
+            response.iter_bytes(),
+            limit_bytes=self._settings.max_file_bytes if is_file else self._settings.max_answer_bytes,
+            encoding=response.headers.get("Content-Encoding", ""),
+            what=f"GET {self._urls[endpoint.host]}{endpoint.path}",
+            setting=f"exchange.{'max_file_bytes' if is_file else 'max_answer_bytes'}",
+        )
+        for about_the_wire in ("Content-Encoding", "Content-Length"):
+            response.headers.pop(about_the_wire, None)
+        return httpx2.Response(response.status_code, headers=response.headers, content=body)
 
     def _refuse_bad_status(self, endpoint: Endpoint, host: str, response: httpx2.Response) -> None:
         status, what = response.status_code, f"GET {self._urls[endpoint.host]}{endpoint.path}"

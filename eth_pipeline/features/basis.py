@@ -26,7 +26,9 @@ def _spot_basis() -> list[Feature]:
     return [
         Feature("spot_basis", basis, "log ratio", "Perpetual over spot close."),
         *[
-            Feature(f"spot_basis_{w}h", rolling.mean(basis, w), "log ratio", f"Mean perpetual over spot, {w} hours.")
+            Feature(
+                f"spot_basis_{w}h", rolling.running_mean(basis, w), "log ratio", f"Mean perpetual over spot, {w} hours."
+            )
             for w in (8, 24, 168)
         ],
         *[
@@ -46,11 +48,16 @@ def _mark() -> list[Feature]:
     gap, basis = c("mark_gap"), c("mark_basis")
     return [
         Feature("mark_gap", gap, "log ratio", "Last price over mark price."),
-        Feature("mark_gap_8h", rolling.mean(gap, 8), "log ratio", "Mean last over mark price, 8 hours."),
-        Feature("mark_gap_24h", rolling.mean(gap, 24), "log ratio", "Mean last over mark price, 24 hours."),
+        Feature("mark_gap_8h", rolling.running_mean(gap, 8), "log ratio", "Mean last over mark price, 8 hours."),
+        Feature("mark_gap_24h", rolling.running_mean(gap, 24), "log ratio", "Mean last over mark price, 24 hours."),
         Feature("mark_gap_zscore_168h", rolling.zscore(gap, 168), "deviations", "Last over mark against its 7 days."),
         Feature("mark_basis", basis, "log ratio", "Mark price over spot close."),
-        Feature("mark_basis_8h", rolling.mean(basis, 8), "log ratio", "Mean mark over spot, 8 hours: funding to come."),
+        Feature(
+            "mark_basis_8h",
+            rolling.running_mean(basis, 8),
+            "log ratio",
+            "Mean mark over spot, 8 hours: funding to come.",
+        ),
         Feature("mark_basis_zscore_168h", rolling.zscore(basis, 168), "deviations", "Mark over spot, against 7 days."),
     ]
 

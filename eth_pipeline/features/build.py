@@ -35,7 +35,7 @@ from eth_pipeline.features.derived import derived_steps
 from eth_pipeline.features.panel import hourly_bars, hourly_panel
 from eth_pipeline.features.sources import FeatureSources
 
-DEFINITION_VERSION = "2"
+DEFINITION_VERSION = "3"
 """Names the definitions: models state it, and refuse to run on another. Raise it with any change of value."""
 
 LOOKBACK = timedelta(hours=800)

@@ -50,14 +50,17 @@ def _shapes(span: pl.Expr) -> list[Feature]:
         *[
             Feature(
                 f"body_share_{w}h",
-                rolling.mean(c("body_share_now"), w),
+                rolling.running_mean(c("body_share_now"), w),
                 "share, signed",
                 f"Mean body share, {w} hours.",
             )
             for w in (6, 24)
         ],
         Feature(
-            "close_location_6h", rolling.mean(c("close_location_now"), 6), "share", "Mean close location, 6 hours."
+            "close_location_6h",
+            rolling.running_mean(c("close_location_now"), 6),
+            "share",
+            "Mean close location, 6 hours.",
         ),
     ]
 
@@ -68,7 +71,7 @@ def _sequences() -> list[Feature]:
     lower = pl.when(c("low").diff().is_not_null()).then((c("low").diff() < 0).cast(pl.Float64))
     return [
         *[
-            Feature(f"rising_share_{w}h", rolling.mean(rising, w), "share", f"Share of rising hours among {w}.")
+            Feature(f"rising_share_{w}h", rolling.running_mean(rising, w), "share", f"Share of rising hours among {w}.")
             for w in (6, 12, 24)
         ],
         Feature(
@@ -77,8 +80,15 @@ def _sequences() -> list[Feature]:
             "hours, signed",
             f"Rising hours in a row, or minus falling ones, at most {LONGEST_STREAK_HOURS}.",
         ),
-        Feature("higher_highs_12h", rolling.mean(higher, 12), "share", "Share of hours with a higher high, 12 hours."),
-        Feature("lower_lows_12h", rolling.mean(lower, 12), "share", "Share of hours with a lower low, 12 hours."),
+        Feature(
+            "higher_highs_12h",
+            rolling.running_mean(higher, 12),
+            "share",
+            "Share of hours with a higher high, 12 hours.",
+        ),
+        Feature(
+            "lower_lows_12h", rolling.running_mean(lower, 12), "share", "Share of hours with a lower low, 12 hours."
+        ),
     ]
 
 

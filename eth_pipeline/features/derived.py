@@ -31,7 +31,7 @@ def derived_steps(cross_symbols: tuple[str, ...]) -> tuple[tuple[pl.Expr, ...], 
     second = (
         *[c(f"{p}log_close").diff().alias(f"{p}r") for p in ("", *prefixes)],
         ((pl.max_horizontal("high", last) - pl.min_horizontal("low", last)) / c("close")).alias("true_range"),
-        *[rolling.mean(c("close"), w).alias(f"ma_{w}h") for w in (5, 10, 20, 60, 120, 240)],
+        *[rolling.running_mean(c("close"), w).alias(f"ma_{w}h") for w in (5, 10, 20, 60, 120, 240)],
         (c("log_close") - c("spot_log_close")).alias("spot_basis"),
         (c("log_close") - c("mark_log_close")).alias("mark_gap"),
     )

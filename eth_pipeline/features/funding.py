@@ -50,7 +50,7 @@ def family() -> Family:
             ],
             Feature(
                 "funding_positive_168h",
-                rolling.mean(pl.when(rate.is_not_null()).then((rate > 0).cast(pl.Float64)), 168),
+                rolling.running_mean(pl.when(rate.is_not_null()).then((rate > 0).cast(pl.Float64)), 168),
                 "share",
                 "Share of 7 days in which longs paid.",
             ),

@@ -60,7 +60,7 @@ def _paths() -> list[Feature]:
     found = [
         Feature(
             f"sharpe_{h}h",
-            rolling.mean(c("r"), h) / rolling.floored(rolling.deviation(c("r"), h)),
+            rolling.running_mean(c("r"), h) / rolling.floored(rolling.deviation(c("r"), h)),
             "ratio",
             f"Mean over deviation of the one-hour returns of {h} hours.",
         )

@@ -29,7 +29,7 @@ def family() -> Family:
 
 
 def _imbalance(p: str, window_hours: int) -> pl.Expr:
-    return rolling.mean(c(f"{p}taker_net"), window_hours) / rolling.mean(c(f"{p}taker_all"), window_hours)
+    return rolling.running_mean(c(f"{p}taker_net"), window_hours) / rolling.mean(c(f"{p}taker_all"), window_hours)
 
 
 def _imbalances(p: str, windows_hours: tuple[int, ...]) -> list[Feature]:

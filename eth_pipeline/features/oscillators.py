@@ -29,12 +29,12 @@ def family() -> Family:
 
 def rsi(returns: pl.Expr, bars: int) -> pl.Expr:
     """Cutler's relative strength index, 0..1: gains over gains and losses, simple means over `bars`."""
-    return rolling.mean(returns.clip(lower_bound=0), bars) / rolling.mean(returns.abs(), bars)
+    return rolling.running_mean(returns.clip(lower_bound=0), bars) / rolling.mean(returns.abs(), bars)
 
 
 def _stochastic_k(window_hours: int) -> pl.Expr:
     low, high = rolling.lowest(c("low"), window_hours), rolling.highest(c("high"), window_hours)
-    return rolling.mean((c("close") - low) / (high - low), 3)
+    return rolling.running_mean((c("close") - low) / (high - low), 3)
 
 
 def _macd() -> list[Feature]:
@@ -55,7 +55,7 @@ def _rsi() -> list[Feature]:
 
 def _kdj() -> list[Feature]:
     k = c("kdj_k_raw")
-    d = rolling.mean(k, 3)
+    d = rolling.running_mean(k, 3)
     return [
         Feature("kdj_k", k, "share", "Stochastic position in the 9-hour range, 3-hour mean."),
         Feature("kdj_d", d, "share", "3-hour mean of K."),
@@ -65,7 +65,7 @@ def _kdj() -> list[Feature]:
 
 def _bands() -> list[Feature]:
     gap = c("close") - c("ma_20h")
-    mean = rolling.mean(c("typical"), 20)
+    mean = rolling.running_mean(c("typical"), 20)
     absolute = rolling.absolute_deviation(c("typical"), 20)
     return [
         Feature(
@@ -94,7 +94,7 @@ def _flows() -> list[Feature]:
     return [
         Feature(
             "money_flow_14h",
-            rolling.mean(inflow, 14) / rolling.mean(flow, 14),
+            rolling.running_mean(inflow, 14) / rolling.mean(flow, 14),
             "share",
             "Share of 14 hours' turnover in hours whose typical price rose (money flow index).",
         ),

@@ -72,7 +72,7 @@ def _differences() -> list[Feature]:
         ),
         Feature(
             "positioning_taker_24h",
-            rolling.mean(c("log_taker"), 24),
+            rolling.running_mean(c("log_taker"), 24),
             "log ratio",
             "Mean of the log taker ratio over 24 hours, five minutes of each.",
         ),

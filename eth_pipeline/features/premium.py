@@ -57,7 +57,8 @@ def _levels() -> list[Feature]:
     premium = c("premium_close")
     found = [Feature("premium", premium, "share", "Perpetual over its index, less one.")]
     found += [
-        Feature(f"premium_{w}h", rolling.mean(premium, w), "share", f"Mean premium of {w} hours.") for w in (8, 24, 168)
+        Feature(f"premium_{w}h", rolling.running_mean(premium, w), "share", f"Mean premium of {w} hours.")
+        for w in (8, 24, 168)
     ]
     found += [
         Feature(f"premium_change_{h}h", change("premium_close", h), "share", f"Change of the premium over {h} hours.")
@@ -70,7 +71,9 @@ def _levels() -> list[Feature]:
     positive = pl.when(premium.is_not_null()).then((premium > 0).cast(pl.Float64))
     return [
         *found,
-        Feature("premium_positive_24h", rolling.mean(positive, 24), "share", "Share of 24 hours above the index."),
+        Feature(
+            "premium_positive_24h", rolling.running_mean(positive, 24), "share", "Share of 24 hours above the index."
+        ),
         Feature(
             "premium_price_divergence_24h",
             rolling.zscore(change("premium_close", 24), 336) - c("move_zscore_24h"),
@@ -84,7 +87,9 @@ def _ranges() -> list[Feature]:
     span, premium = c("premium_range"), c("premium_close")
     return [
         Feature("premium_range_1h", span, "share", "Highest minus lowest premium of the newest hour."),
-        Feature("premium_range_24h", rolling.mean(span, 24), "share", "Mean hourly range of the premium, 24 hours."),
+        Feature(
+            "premium_range_24h", rolling.running_mean(span, 24), "share", "Mean hourly range of the premium, 24 hours."
+        ),
         Feature(
             "premium_range_zscore_168h", rolling.zscore(span, 168), "deviations", "Premium's range against its 7 days."
         ),
@@ -120,7 +125,7 @@ def _settlement() -> list[Feature]:
         Feature("premium_funding_gap", c("premium_close") - rate, "share", "Premium minus the rate settled last."),
         Feature(
             "premium_funding_gap_24h",
-            rolling.mean(c("premium_close"), 24) - rolling.mean(rate, 24),
+            rolling.running_mean(c("premium_close"), 24) - rolling.running_mean(rate, 24),
             "share",
             "Mean premium minus mean funding rate, 24 hours.",
         ),

@@ -58,7 +58,7 @@ def _computed(bars: pl.DataFrame) -> pl.DataFrame:
         log_close.alias("log_close"),
         log_close.diff().alias("r"),
         ((pl.max_horizontal("high", before) - pl.min_horizontal("low", before)) / c("close")).alias("true_range"),
-        rolling.mean(c("close"), 20).alias("ma"),
+        rolling.running_mean(c("close"), 20).alias("ma"),
     )
     rows = bars.select_seq("decision_time", "close", *[f.expr.alias(f.name) for f in _definitions()])
     return rows.filter(c("close").is_not_null()) if rows["close"].null_count() else rows
@@ -80,7 +80,7 @@ def _definitions() -> tuple[Feature, ...]:
             "close within the 20-bar Bollinger band.",
         ),
         Feature("range_position_14", (c("close") - low) / (high - low), "share", "close within the 14-bar range."),
-        Feature("atr_14", rolling.mean(c("true_range"), 14), "share", "mean true range over close, 14 bars."),
+        Feature("atr_14", rolling.running_mean(c("true_range"), 14), "share", "mean true range over close, 14 bars."),
         Feature(
             "close_location",
             (c("close") - c("low")) / (c("high") - c("low")),

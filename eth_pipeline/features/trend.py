@@ -77,7 +77,7 @@ def _vwap() -> list[Feature]:
     return [
         Feature(
             f"vwap_distance_{w}h",
-            (c("close") * rolling.mean(c("volume"), w) / rolling.mean(c("typical") * c("volume"), w)).log(),
+            (c("close") * c(f"volume_{w}h") / rolling.mean(c("typical") * c("volume"), w)).log(),
             "log ratio",
             f"Close above the volume-weighted mean of the typical price over {w} hours.",
         )

@@ -52,19 +52,19 @@ def _levels() -> list[Feature]:
         ],
         Feature(
             "garman_klass_vol_24h",
-            rolling.mean(garman_klass, 24).clip(lower_bound=0).sqrt(),
+            rolling.running_mean(garman_klass, 24).clip(lower_bound=0).sqrt(),
             "log return per hour",
             "Volatility from open, high, low and close over 24 hours (Garman and Klass 1980).",
         ),
         Feature(
             "rogers_satchell_vol_24h",
-            rolling.mean(rogers_satchell, 24).clip(lower_bound=0).sqrt(),
+            rolling.running_mean(rogers_satchell, 24).clip(lower_bound=0).sqrt(),
             "log return per hour",
             "Volatility from open, high, low and close over 24 hours, whatever the trend (Rogers and Satchell 1991).",
         ),
         Feature("range_1h", c("log_range"), "log ratio", "High over low of the newest hour."),
-        Feature("atr_5h", rolling.mean(c("true_range"), 5), "share", "Mean true range over close, 5 hours."),
-        Feature("atr_14h", rolling.mean(c("true_range"), 14), "share", "Mean true range over close, 14 hours."),
+        Feature("atr_5h", rolling.running_mean(c("true_range"), 5), "share", "Mean true range over close, 5 hours."),
+        Feature("atr_14h", rolling.running_mean(c("true_range"), 14), "share", "Mean true range over close, 14 hours."),
     ]
 
 
@@ -99,7 +99,7 @@ def _shape() -> list[Feature]:
     found: list[Feature] = []
     squared = c("r_squared")
     for w in (24, 168):
-        below = rolling.mean(pl.when(c("r") < 0).then(squared).when(c("r").is_not_null()).then(0.0), w)
+        below = rolling.running_mean(pl.when(c("r") < 0).then(squared).when(c("r").is_not_null()).then(0.0), w)
         found.append(
             Feature(
                 f"downside_share_{w}h",

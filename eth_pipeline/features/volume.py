@@ -49,10 +49,11 @@ def _ratios() -> list[Feature]:
 
 
 def _directed() -> list[Feature]:
+    mean_volume = {w: rolling.mean(c("volume"), w) for w in (6, 72)} | {w: c(f"volume_{w}h") for w in (24, 168)}
     found = [
         Feature(
             f"signed_volume_{w}h",
-            rolling.mean(c("signed_volume"), w) / rolling.mean(c("volume"), w),
+            rolling.running_mean(c("signed_volume"), w) / mean_volume[w],
             "share, signed",
             f"Volume of rising minus falling hours over all volume, {w} hours (on-balance volume without a start).",
         )
@@ -61,7 +62,7 @@ def _directed() -> list[Feature]:
     found += [
         Feature(
             f"chaikin_flow_{w}h",
-            rolling.mean(c("located_volume"), w) / rolling.mean(c("volume"), w),
+            rolling.running_mean(c("located_volume"), w) / mean_volume[w],
             "share, signed",
             f"Volume weighted by where the hour closed in its range, {w} hours (Chaikin money flow).",
         )

@@ -22,6 +22,8 @@ class ExchangeSettings(Section):
     weight_reserve_share: float = Field(0.2, ge=0, lt=1, description="Share of the weight budget never used.")
     breaker_failures: int = Field(5, ge=1, description="Consecutive failures that open an endpoint's breaker.")
     breaker_cooldown_minutes: float = Field(10.0, gt=0, description="Minutes an open breaker waits for its probe.")
+    max_answer_bytes: int = Field(32 * 2**20, gt=0, description="A larger answer of the REST hosts is refused.")
+    max_file_bytes: int = Field(256 * 2**20, gt=0, description="A larger archive file is refused.")
     archive_parallel_downloads: int = Field(8, ge=1, description="Archive files in flight at once.")
     bar_wait_seconds: float = Field(20.0, ge=0, description="How long ingestion waits for a bar just closing.")
 
