@@ -44,13 +44,21 @@ class OpenEventLog(SqliteEventLogStorage):
         self._engines: OrderedDict[str, Engine] = OrderedDict()
         self._opening = threading.RLock()
         self._begun: dict[str, Connection] = {}
+        self._tables: set[str] = set()
         super().__init__(base_dir, inst_data)
         self._db_lock: Any = threading.RLock()  # Dagster's cannot be taken twice, which `_connect` needs
 
     def has_table(self, table_name: str) -> bool:
-        """Whether the index has this table; Dagster asks while it holds the index, so this is a second connection."""
-        with self._opened(INDEX_SHARD_NAME).connect() as connection:
-            return db.inspect(connection).has_table(table_name)
+        """Whether the index has this table, asked until it has; Dagster asks some 40 times an hour.
+
+        It does so while it holds the index, so this is a second connection.
+        """
+        if table_name not in self._tables:
+            with self._opened(INDEX_SHARD_NAME).connect() as connection:
+                if not db.inspect(connection).has_table(table_name):
+                    return False
+            self._tables.add(table_name)
+        return True
 
     def store_event(self, event: EventLogEntry) -> None:
         """Store one event; what it writes into the index is one transaction."""
@@ -121,6 +129,7 @@ class OpenEventLog(SqliteEventLogStorage):
         with self._db_lock, self._opening:
             while self._engines:
                 self._engines.popitem()[1].dispose()
+            self._tables.clear()
 
 
 class OpenRunStorage(SqliteRunStorage):

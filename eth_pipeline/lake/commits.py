@@ -29,6 +29,9 @@ _COMMIT_ATTEMPTS = 12
 _FIRST_OR_FAIL = CommitProperties(max_commit_retries=0)
 
 
+_LOGGED_COLUMNS = "delta.dataSkippingStatsColumns"
+
+
 class LostRace(Exception):
     """Another writer committed first; what was read before is old."""
 
@@ -60,6 +63,24 @@ def alone(folder: Path, table: TableContract) -> Iterator[None]:
     with (folder / f".{table.name}.lock").open("w") as handle:
         fcntl.flock(handle, fcntl.LOCK_EX)
         yield
+
+
+def properties(table: TableContract) -> dict[str, str]:
+    """Properties of a stored table: the log keeps the smallest and largest value of what rows are looked for by.
+
+    Of every column, as Delta does by default, a signal's whole record would be in the log twice: 29 KB per hour.
+    """
+    instants = (name for name, dtype in table.schema.items() if isinstance(dtype, pl.Datetime))
+    origin = ("provenance",) if "provenance" in table.schema else ()
+    names = dict.fromkeys((*table.key, *instants, *origin))
+    return {_LOGGED_COLUMNS: ",".join(name for name in names if name not in table.partition_by)}
+
+
+def keep_properties(table: TableContract, delta: DeltaTable) -> None:
+    """Give a stored table the properties of a new one: one written before 2026-11-23 logs 32 columns."""
+    wanted = properties(table)
+    if not wanted.items() <= delta.metadata().configuration.items():
+        delta.alter.set_table_properties(wanted)
 
 
 def append(delta: DeltaTable, fresh: pl.DataFrame) -> None:
@@ -105,6 +126,7 @@ def write_whole(
         partition_by=list(table.partition_by) or None,
         name=table.name,
         description=table.description,
+        configuration=properties(table) if mode == "error" else None,
         storage_options=dict(options) or None,
         writer_properties=WRITER,
         commit_properties=_FIRST_OR_FAIL if mode == "error" else None,

@@ -4,10 +4,10 @@ Belongs here: the files that the log lists with the smallest and largest value o
 predicate cannot rule out. Does not belong: what is done with the rows (`tables`), open tables (`handles`).
 
 An hour asks some 60 times, mostly for its own newest rows, and every hour adds a file per table and symbol. polars'
-`scan_delta` reads a footer for the schema and lists the statistics for each of these questions. Here both are taken from
-the log once per version, and a file that cannot hold an answer is not opened. Not used where reading takes more than
-the paths of files: on an object store, and for a table that asks more of its readers than the first version of the
-protocol, such as deletion vectors.
+`scan_delta` reads a footer for the schema and lists the statistics for each of these questions. Here both are taken
+from the log once per version, and a file that cannot hold an answer is not opened. Not used where reading takes more
+than the paths of files: on an object store, and for a table that asks more of its readers than the first version of
+the protocol, such as deletion vectors.
 """
 
 import json

@@ -149,6 +149,7 @@ class Lake:
             assert opened is not None
             if opened.delta.metadata().description != table.description:
                 opened.delta.alter.set_table_description(table.description)
+            commits.keep_properties(table, opened.delta)
             return opened.delta.version()
 
     def upsert(self, table: TableContract, rows: pl.DataFrame, *, choose: Choice | None = None) -> Upsert:
@@ -222,6 +223,7 @@ class Lake:
         with self._borrowed(table) as opened:
             if opened is None:
                 return None
+            commits.keep_properties(table, opened.delta)
             return maintain(table.name, opened.delta, retention_hours=retention_hours)
 
     def _question(
