@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from eth_pipeline.contracts.table import INSTANT
 from eth_pipeline.contracts.tables import KLINES
 from eth_pipeline.exchange.gaps import AbsentRanges, Hole, find_holes, merged, missing_inside
-from eth_pipeline.exchange.instants import Instants, ascending
+from eth_pipeline.exchange.instants import Instants, ascending, instant_of, together
 from eth_pipeline.exchange.plan import daily_files, whole_files, within
 from eth_pipeline.exchange.quarantine import REASON, split
 from eth_pipeline.exchange.state import HostState
@@ -23,6 +23,14 @@ START = datetime(2024, 1, 1, tzinfo=UTC)
 
 def instants(*hours: int) -> Instants:
     return ascending(pl.Series("t", [START + hour * HOUR for hour in hours], dtype=INSTANT))
+
+
+@given(st.lists(st.integers(0, 60)), st.lists(st.integers(0, 60)))
+def test_instants_that_are_stored_and_come_again_count_once(stored: list[int], came: list[int]) -> None:
+    """Rows lie in a table in the order of its files, and an overlap is asked for on purpose."""
+    more = pl.Series("t", [START + hour * HOUR for hour in came], dtype=INSTANT)
+    times = together(instants(*stored), more)
+    assert [instant_of(time) for time in times] == [START + hour * HOUR for hour in sorted({*stored, *came})]
 
 
 @given(st.sets(st.integers(0, 60)), st.integers(0, 60))

@@ -54,7 +54,7 @@ class Series:
             stored = lake.read(stream.contract, where=self.mine, columns=[stream.time_column, "available_at"])
         self._stored_times = ascending(stored[stream.time_column])
         self._stored_available_at = stored["available_at"].max()
-        self.new = self.bad = stream.contract.empty()
+        self.new = self.bad = stream.no_rows
         self._times, self._times_of = self._stored_times, self.new
         self._holes: list[Hole] = []
         self._holes_of: Instants | None = None

@@ -7,7 +7,7 @@ not belong: asking (`pages`, `archive`), parsing, deciding what is missing.
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
-from functools import partial
+from functools import cached_property, partial
 from typing import Literal
 
 import polars as pl
@@ -97,6 +97,11 @@ class Stream:
     archive_after: timedelta = timedelta(0)
     file_offset: timedelta = timedelta(0)
     overlap_rows: int = 0
+
+    @cached_property
+    def no_rows(self) -> pl.DataFrame:
+        """Nothing, in the shape of the contract: every symbol begins with it."""
+        return self.contract.empty()
 
 
 def stream_named(name: str, settings: Settings) -> Stream:
