@@ -32,9 +32,9 @@ up: setup
 	$(BIN)/eth-pipeline up --home $(HOME_DIR)
 
 # Three processes, also on two cores: many tests wait for processes of their own. Which modules come first conftest.py
-# says.
+# says. Byte code is kept also where the shell says not to: hundreds of processes would compile the package again.
 test: setup
-	$(BIN)/python -m pytest -n 3 --dist loadfile --no-loadscope-reorder
+	PYTHONDONTWRITEBYTECODE= $(BIN)/python -m pytest -n 3 --dist loadfile --no-loadscope-reorder
 
 lint: setup
 	$(BIN)/ruff check .

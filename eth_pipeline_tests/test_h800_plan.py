@@ -46,6 +46,7 @@ pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
 SMALLEST = {
     "ETH_PIPELINE_TRAINING__HORIZONS_HOURS": "[5]",
     "ETH_PIPELINE_TRAINING__MIN_TRAIN_HOURS": str(24 * 40),
+    "ETH_PIPELINE_TRAINING__BOOTSTRAP_SAMPLES": "50",
 }
 """One horizon; a vintage may learn from 40 days."""
 

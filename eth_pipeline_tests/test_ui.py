@@ -14,6 +14,7 @@ from playwright.sync_api import BrowserContext, Page, expect, sync_playwright
 
 from eth_pipeline.contracts.decision_tables import SIGNALS
 from eth_pipeline.lake import Lake
+from eth_pipeline_tests.registry_maker import registry_folder
 from eth_pipeline_tests.running_up import Up, running_up, small_demo_home
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
@@ -28,8 +29,10 @@ QUIET = [
 
 @pytest.fixture(scope="module")
 def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """An empty demo home."""
-    return small_demo_home(tmp_path_factory.mktemp("ui"))
+    """An empty demo home; MLflow's tables are there, since creating them takes seconds."""
+    home = small_demo_home(tmp_path_factory.mktemp("ui"))
+    registry_folder(tmp_path_factory).rename(home / "mlflow")
+    return home
 
 
 @pytest.fixture(scope="module")
@@ -48,6 +51,8 @@ def browser(chromium: str, up: Up, tmp_path_factory: pytest.TempPathFactory) -> 
             executable_path=chromium,
             args=QUIET,
             base_url=f"http://127.0.0.1:{up.port}",
+            device_scale_factor=0.25,  # no test looks at pixels, and the graph's window has 22 million of them
+            reduced_motion="reduce",
         )
         context.set_default_timeout(PATIENCE_MS)
         expect.set_options(timeout=PATIENCE_MS)

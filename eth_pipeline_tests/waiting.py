@@ -11,9 +11,10 @@ Seen = TypeVar("Seen")
 
 
 def wait_until(condition: Callable[[], Seen], *, seconds: float) -> Seen:
-    """Ask until the answer is true; an AssertionError when it never was."""
-    deadline = time.monotonic() + seconds
+    """Ask until the answer is true, less and less often; an AssertionError when it never was."""
+    deadline, pause = time.monotonic() + seconds, 0.02
     while not (seen := condition()):
         assert time.monotonic() < deadline, f"not within {seconds:.0f} s"
-        time.sleep(0.05)
+        time.sleep(pause)
+        pause = min(1.5 * pause, 0.25)  # some questions cost a server more than the time between two of them
     return seen
