@@ -14,7 +14,6 @@ from eth_pipeline.board.answers import STRICT_HEADERS
 from eth_pipeline.board.door import COOKIE, Sessions
 from eth_pipeline.board.login import Attempts
 from eth_pipeline.board.server import BoardServer
-from eth_pipeline.board.token import require_safe
 from eth_pipeline.contracts.clock import FixedClock, iso
 from eth_pipeline.errors import SettingsInvalid
 from eth_pipeline.settings import BoardSettings, InferenceSettings, Settings
@@ -62,7 +61,6 @@ def test_an_address_that_others_reach_needs_a_token(tmp_path: Path, address: str
     """The reviewed system served 0.0.0.0 without authentication."""
     with pytest.raises(SettingsInvalid, match="no token"):
         BoardServer(sample_settings(tmp_path), clock=FixedClock(CLOCK), host=address)
-    require_safe(address, token=TOKEN)
 
 
 def test_with_a_token_it_listens_everywhere_and_asks_everybody_for_it(tmp_path: Path) -> None:

@@ -76,6 +76,33 @@ def test_what_listens_listens_on_loopback(name: str) -> None:
     assert re.search(r"(--host|-h) 127\.0\.0\.1", command)
 
 
+SECRET = re.compile(
+    r"://(?!127\.0\.0\.1[:/]|/)|\b(token|password|passwd|secret|\w*key|\w*uri|\w*url)(=| [^-])", re.IGNORECASE
+)
+
+
+@pytest.mark.parametrize("name", SERVICES)
+def test_no_command_line_has_room_for_a_secret(name: str) -> None:
+    """`ps` shows every user the URI of a database with its password; an environment it does not show."""
+    for key in ("ExecStart", "ExecStartPre", "ExecStartPost", "ExecStop", "ExecReload"):
+        assert [line for line in values(name, key) if SECRET.search(line)] == []
+
+
+def test_what_counts_as_a_secret_on_a_command_line() -> None:
+    for shown in ("--backend-store-uri sqlite:////x", "--x postgresql://u:p@db/x", "--token abc", "--api-key=abc"):
+        assert SECRET.search(shown), shown
+    for harmless in ("health --url-free", "--check http://127.0.0.1:5000/health", "start mlflow -- mlflow server"):
+        assert not SECRET.search(harmless), harmless
+
+
+def test_mlflow_has_its_database_from_the_environment_and_a_file_for_root_alone_may_change_it() -> None:
+    """`up` starts MLflow by the same variable: that the server reads it is seen there."""
+    unit = "eth-pipeline-mlflow.service"
+    (default,) = [line for line in values(unit, "Environment") if line.startswith("MLFLOW_BACKEND_STORE_URI=")]
+    assert default.endswith("=sqlite:////var/lib/eth-pipeline/mlflow/mlflow.db")
+    assert "-/etc/eth-pipeline/mlflow_environment" in values(unit, "EnvironmentFile")
+
+
 def test_every_command_of_a_unit_exists() -> None:
     lines = [line for name in SERVICES for key in ("ExecStart", "ExecStartPre") for line in values(name, key)]
     calls = [part.split() for line in lines for part in line.split(" -- ")]  # `start` is followed by what it becomes

@@ -79,3 +79,12 @@ def test_a_name_that_names_nothing_is_refused(tmp_path: Path, name: str) -> None
     record(tmp_path)
     with pytest.raises(NeedsHuman, match="config history"):
         stored_configuration(tmp_path, name)
+
+
+def test_a_damaged_configuration_is_named_and_no_traceback(tmp_path: Path) -> None:
+    digest = (record(tmp_path) or pytest.fail("nothing was noted")).digest
+    (stored,) = (tmp_path / FOLDER).glob("*.json")
+    for damage in (b"\xff\xfe", b"{ half"):
+        stored.write_bytes(damage)
+        with pytest.raises(NeedsHuman, match="cannot be read as JSON"):
+            stored_configuration(tmp_path, digest)

@@ -23,8 +23,8 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from eth_pipeline.board.problems import API, problem
 from eth_pipeline.board.templating import LANGUAGE
-from eth_pipeline.board.token import is_loopback
 from eth_pipeline.contracts.clock import Clock
+from eth_pipeline.contracts.listening import is_loopback
 from eth_pipeline.settings import Language
 
 COOKIE = "eth_pipeline_board"

@@ -9,8 +9,9 @@ from eth_pipeline.board.application import make_application
 from eth_pipeline.board.door import Sessions
 from eth_pipeline.board.login import Attempts
 from eth_pipeline.board.source import BoardSource
-from eth_pipeline.board.token import is_loopback, read_token, require_safe
+from eth_pipeline.board.token import read_token
 from eth_pipeline.contracts.clock import Clock
+from eth_pipeline.contracts.listening import is_loopback, require_safe
 from eth_pipeline.serving.listening_server import LOOPBACK, ListeningServer
 from eth_pipeline.settings import Settings
 
@@ -30,7 +31,12 @@ class BoardServer(ListeningServer):
 
     def __init__(self, settings: Settings, *, clock: Clock, host: str = LOOPBACK, port: int = 0) -> None:
         token = read_token(settings.board)
-        require_safe(host, token=token)
+        require_safe(
+            host,
+            token=token,
+            server="the board",
+            remedy="Name a file that holds one with `board.token_file` (ETH_PIPELINE_BOARD__TOKEN_FILE)",
+        )
         named = frozenset(name.lower() for name in settings.board.allowed_hosts)
         application = make_application(
             BoardSource(settings, clock=clock),

@@ -1,16 +1,15 @@
-"""The board's token: where it comes from, and where the board may listen without one.
+"""The board's token: where it comes from.
 
-Belongs here: the two refusals at the start. Does not belong: requests (`door`).
+Belongs here: reading it, and refusing what is none. Does not belong: where the board may listen without one
+(`contracts.listening`), requests (`door`).
 """
 
-import ipaddress
 import stat
 
 from eth_pipeline.errors import SettingsInvalid
 from eth_pipeline.settings import BoardSettings
 
 MIN_TOKEN_CHARACTERS = 32
-_LOOPBACK_NAMES = ("localhost",)
 
 
 def read_token(settings: BoardSettings) -> str | None:
@@ -38,24 +37,3 @@ def read_token(settings: BoardSettings) -> str | None:
             "`openssl rand -hex 32`."
         )
     return token
-
-
-def require_safe(host: str, *, token: str | None) -> None:
-    """Refuse to listen beyond this machine without a token.
-
-    Raises:
-        SettingsInvalid: `host` is no loopback address and there is no token.
-    """
-    if token is None and not is_loopback(host):
-        raise SettingsInvalid(
-            f"{host} is reachable from other machines and the board has no token. Name a file that holds one with "
-            "`board.token_file` (ETH_PIPELINE_BOARD__TOKEN_FILE), or listen on 127.0.0.1."
-        )
-
-
-def is_loopback(host: str) -> bool:
-    """True for addresses and names that only this machine can reach; an unknown name is none of them."""
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return host in _LOOPBACK_NAMES

@@ -10,7 +10,6 @@ they finish; every task compares code, packages and settings with those of whoev
 """
 
 import functools
-import ipaddress
 import os
 import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -19,6 +18,7 @@ from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
 from urllib.parse import urlsplit
 
+from eth_pipeline.contracts.listening import is_loopback
 from eth_pipeline.errors import NeedsHuman, RetryLater, SettingsInvalid
 from eth_pipeline.operations.manifest import code_version, lock_digest
 from eth_pipeline.settings import load_settings
@@ -104,7 +104,7 @@ def require_private(address: str) -> None:
     parts = urlsplit(address)
     if parts.scheme not in ("tcp", "tls") or not parts.hostname or parts.port is None:
         raise SettingsInvalid(f"{address!r} is no scheduler. Write tls://HOST:PORT, or tcp://127.0.0.1:PORT.")
-    if parts.scheme == "tcp" and not _is_loopback(parts.hostname):
+    if parts.scheme == "tcp" and not is_loopback(parts.hostname):
         raise SettingsInvalid(
             f"{address} is neither encrypted nor authenticated: whoever reaches it can run code. Use tls:// with "
             "certificates (docs/scale_out.md), or a tunnel to loopback."
@@ -204,10 +204,3 @@ def _threads_shared_by(count: int) -> Iterator[None]:
     finally:
         os.environ.clear()
         os.environ.update(before)
-
-
-def _is_loopback(host: str) -> bool:
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"

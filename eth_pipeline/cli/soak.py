@@ -43,6 +43,8 @@ def soak(
 
     Exit codes: 0 every invariant held, 1 one did not.
     """
+    with refuse_on_error():
+        require_usable(faults)  # making a home takes minutes: a plan that cannot be used is refused before
     with refuse_on_error(), _prepared(home) as prepared:
         report = run_on(prepared, days=days, faults=faults, seed=seed, folder=folder)
     if as_json:
@@ -55,6 +57,17 @@ def soak(
         )
         out.print(f"Soak of {days:g} days, seed {seed}: {word}. Report: {folder / 'soak.md'}")
     raise typer.Exit(0 if report["passed"] else 1)
+
+
+def require_usable(faults: Path | None) -> None:
+    """Read the plan of troubles and forget it.
+
+    Raises:
+        SettingsInvalid: it cannot be read, or is no plan.
+    """
+    from eth_pipeline.soak.plan import DEFAULT_PLAN, read_plan
+
+    read_plan(faults or DEFAULT_PLAN)
 
 
 def run_on(home: Path, *, days: float, faults: Path | None, seed: int, folder: Path) -> dict[str, Any]:

@@ -87,14 +87,19 @@ def stored_configuration(home: Path, digest: str) -> dict[str, Any]:
     """The configuration that `digest`, or the beginning of it, names.
 
     Raises:
-        NeedsHuman: none or several have this name.
+        NeedsHuman: none or several have this name, or the file is damaged.
     """
     found = sorted((home / FOLDER).glob(f"{digest}*.json")) if digest.isalnum() else []
     if len(found) != 1:
         raise NeedsHuman(
             f"{len(found)} stored configurations are named {digest!r}. List them with `eth-pipeline config history`."
         )
-    configuration: dict[str, Any] = json.loads(found[0].read_text(encoding="utf-8"))
+    try:
+        configuration: dict[str, Any] = json.loads(found[0].read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise NeedsHuman(
+            f"{found[0]} cannot be read as JSON: {error}. Its configuration is lost; compare with another one."
+        ) from error
     return configuration
 
 

@@ -1,17 +1,15 @@
-"""Who may come in: where the service listens, and the token that a request must carry.
+"""Who may come in: the token that a request must carry.
 
-Belongs here: the two rules. Does not belong: reading the token (`signals.remote.read_token`), routes (`application`).
+Belongs here: that rule. Does not belong: where the service may listen without one (`contracts.listening`), reading the
+token (`signals.remote.read_token`), routes (`application`).
 """
 
 import hashlib
 import hmac
-import ipaddress
 
 from starlette.requests import Request
 
-from eth_pipeline.errors import SettingsInvalid
-
-_LOOPBACK_NAMES = ("localhost",)
+from eth_pipeline.contracts.listening import is_loopback
 
 
 class Door:
@@ -31,27 +29,6 @@ class Door:
             return is_loopback(request.url.hostname or "")
         scheme, _, token = request.headers.get("Authorization", "").partition(" ")
         return scheme.lower() == "bearer" and hmac.compare_digest(_digest(token.strip()), self._digest)
-
-
-def require_safe(host: str, *, token: str | None) -> None:
-    """Refuse to listen beyond this machine without a token.
-
-    Raises:
-        SettingsInvalid: `host` is no loopback address and there is no token.
-    """
-    if token is None and not is_loopback(host):
-        raise SettingsInvalid(
-            f"{host} is reachable from other machines and the service has no token. Set `inference.token_file` or "
-            "`inference.token` on both hosts, or listen on 127.0.0.1."
-        )
-
-
-def is_loopback(host: str) -> bool:
-    """True for addresses and names that only this machine can reach; an unknown name is none of them."""
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return host in _LOOPBACK_NAMES
 
 
 def _digest(token: str) -> bytes:

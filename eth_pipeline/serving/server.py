@@ -4,8 +4,9 @@ Belongs here: the wiring. Does not belong: routes (`application`), who may ask (
 """
 
 from eth_pipeline.contracts.clock import Clock
+from eth_pipeline.contracts.listening import require_safe
 from eth_pipeline.serving.application import InferenceApplication
-from eth_pipeline.serving.door import Door, require_safe
+from eth_pipeline.serving.door import Door
 from eth_pipeline.serving.listening_server import LOOPBACK, ListeningServer
 from eth_pipeline.serving.served_bundle import ServedBundle
 from eth_pipeline.settings import Settings
@@ -38,7 +39,12 @@ class InferenceServer(ListeningServer):
         providers: Providers | None = None,
     ) -> None:
         token = read_token(settings.inference)
-        require_safe(host, token=token)
+        require_safe(
+            host,
+            token=token,
+            server="the service",
+            remedy="Set `inference.token_file` or `inference.token` on both hosts",
+        )
         self.served = ServedBundle(settings, clock=clock, providers=providers)
         self.served.current()
         application = InferenceApplication(

@@ -1,8 +1,8 @@
 """One frozen, validated settings model: every knob with its unit in its name and a sentence that says what it changes.
 
 Belongs here: a file per noun (`exchange`, `freshness`, `lake`, `training`, `signals`, `account`, `operations`,
-`board`), secrets in URLs (`url_secrets`), the whole (`instance`), and docs/settings.md (`documentation`). Does not
-belong: derived state.
+`board`), secrets in URLs (`url_secrets`), files of the operator (`operator_file`), the whole (`instance`), and
+docs/settings.md (`documentation`). Does not belong: derived state.
 
 Sources, strongest first: keyword arguments, environment variables with the prefix `ETH_PIPELINE_` (nested
 fields with two underscores: `ETH_PIPELINE_EXCHANGE__FUTURES_URL`), the TOML file named by

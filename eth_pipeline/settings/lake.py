@@ -8,7 +8,7 @@ from pathlib import Path
 
 from pydantic import Field, SecretStr, field_validator, model_validator
 
-from eth_pipeline.errors import SettingsInvalid
+from eth_pipeline.settings.operator_file import read_operator_text
 from eth_pipeline.settings.section import Section
 
 
@@ -56,12 +56,9 @@ class LakeStoreSettings(Section):
             return self.secret_access_key.get_secret_value()
         if self.secret_access_key_file is None:
             return None
-        try:
-            return self.secret_access_key_file.read_text().strip()
-        except OSError as error:
-            raise SettingsInvalid(
-                f"lake_store.secret_access_key_file: {error}. Name a file this user may read, or unset it."
-            ) from error
+        remedy = "Name a file this user may read, or unset it."
+        named = "lake_store.secret_access_key_file:"
+        return read_operator_text(self.secret_access_key_file, what=named, remedy=remedy).strip()
 
 
 def known_lake(location: str) -> str:

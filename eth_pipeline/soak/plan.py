@@ -11,6 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 
 from eth_pipeline.errors import SettingsInvalid
 from eth_pipeline.sandbox.faults import KINDS
+from eth_pipeline.settings.operator_file import read_operator_yaml
 
 DEFAULT_PLAN = Path(__file__).parent / "plan.yaml"
 HostTrouble = Literal[
@@ -85,11 +86,10 @@ def read_plan(path: Path = DEFAULT_PLAN) -> SoakPlan:
     Raises:
         SettingsInvalid: it cannot be read, or is no plan.
     """
-    import yaml
-
+    content = read_operator_yaml(path, what="The soak plan", remedy="Name another with --faults.")
     try:
-        return SoakPlan.model_validate(yaml.safe_load(path.read_text(encoding="utf-8")))
-    except (OSError, yaml.YAMLError, ValidationError) as error:
+        return SoakPlan.model_validate(content)
+    except ValidationError as error:
         raise SettingsInvalid(
             f"{path} is no plan of a soak: {error}. Correct it after the example of {DEFAULT_PLAN.name}."
         ) from error

@@ -11,6 +11,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from eth_pipeline.errors import SettingsInvalid
+from eth_pipeline.settings.operator_file import read_operator_yaml
 
 ALL = "all"
 Gpu = Literal["none", "wanted", "required"]
@@ -133,15 +134,9 @@ def load_plan(path: Path) -> PlanSpec:
     Raises:
         SettingsInvalid: it is absent, no YAML, or not of the expected shape; one line per wrong field.
     """
-    import yaml
-
+    content = read_operator_yaml(path, what="The plan", remedy="Name another with --plan.")
     try:
-        content = yaml.safe_load(path.read_text(encoding="utf-8"))
         return PlanSpec.model_validate(content)
-    except OSError as error:
-        raise SettingsInvalid(f"The plan {path} cannot be read: {error.strerror}. Name another with --plan.") from error
-    except yaml.YAMLError as error:
-        raise SettingsInvalid(f"The plan {path} is no YAML: {error}. Correct it.") from error
     except ValidationError as error:
         lines = [f"  {'.'.join(map(str, e['loc'])) or 'plan'}: {e['msg']}" for e in error.errors()]
         raise SettingsInvalid(f"The plan {path} is not usable:\n" + "\n".join(lines) + "\nCorrect it.") from error
