@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from eth_pipeline.contracts.table import INSTANT
-from eth_pipeline.contracts.tables import KLINES
+from eth_pipeline.contracts.tables import KLINES, OPEN_INTEREST
 from eth_pipeline.exchange.gaps import AbsentRanges, Hole, find_holes, merged, missing_inside
 from eth_pipeline.exchange.instants import Instants, ascending, instant_of, together
 from eth_pipeline.exchange.plan import daily_files, whole_files, within
@@ -126,3 +126,13 @@ def test_bad_rows_are_set_aside_with_their_reason() -> None:
         "a value is missing",
         "open_time is on the interval's grid",
     ]
+
+
+def test_one_bad_row_among_complete_ones_is_found() -> None:
+    """Pages without a bad row are judged by one question, which must not mean: are all of them bad."""
+    origin = {"symbol": "ETHUSDT", "available_at": START + 2 * HOUR, "source": "api", "provenance": "simulated"}
+    values = [{"period_end": START + n * HOUR, "open_interest": float(n), **origin} for n in range(3)]
+    rows = pl.DataFrame([{**row, "open_interest_value": 1.0} for row in values], schema=OPEN_INTEREST.schema)
+    accepted, refused = split(OPEN_INTEREST, rows)
+    assert accepted["open_interest"].to_list() == [1.0, 2.0]
+    assert refused[REASON].to_list() == ["open interest positive"]
