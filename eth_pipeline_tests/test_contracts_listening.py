@@ -18,9 +18,7 @@ def test_an_address_that_others_reach_needs_a_token(host: str) -> None:
     """The reviewed system served 0.0.0.0 without authentication."""
     assert not is_loopback(host)
     safe(host, "x" * 32)
-    with pytest.raises(
-        SettingsInvalid, match=r"the board has no token\. Name .*`, or listen"
-    ):
+    with pytest.raises(SettingsInvalid, match=r"the board has no token\. Name .*`, or listen"):
         safe(host, None)
 
 
