@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from multiprocessing import get_context
 from pathlib import Path
+from threading import Thread
 
 import pytest
 
@@ -10,9 +11,10 @@ from eth_pipeline.errors import BundleRefused, ContractViolation, RegistryMoved
 from eth_pipeline.registry.alias import check_log
 from eth_pipeline.registry.log_state import open_intent
 from eth_pipeline.registry.mlflow_store import PREVIOUS, PRODUCTION, RegistryStore
-from eth_pipeline.registry.settlement import run_to_end
+from eth_pipeline.registry.settlement import one_at_a_time, run_to_end
 from eth_pipeline_tests.registry_host import Host, run_until
 from eth_pipeline_tests.registry_maker import registry_folder
+from eth_pipeline_tests.waiting import wait_until
 
 PROMOTION = (
     "settled",
@@ -136,6 +138,30 @@ def test_two_promotions_at_once_leave_one_production_and_one_chain(host: Host) -
     host.materialize()
     assert host.in_use() == winner.version
     assert host.disagreements() == ()
+
+
+def test_the_first_keys_of_a_home_are_made_by_one_promotion_at_a_time(host: Host) -> None:
+    """Two first promotions at once: the second one found the private key without the public one, or the file taken."""
+    keys = (host.settings.private_key_path, *host.settings.public_key_paths)
+    for key in keys:
+        key.unlink()
+    steps = host.promotion(host.candidate("third", skill=0.9), hours_later=2)
+    with one_at_a_time(host.log):
+        first = Thread(target=next, args=(steps,))
+        first.start()
+        wait_until(lambda: waits_for_a_lock(host.log.path.parent), seconds=60)
+        made_meanwhile = [key.name for key in keys if key.exists()]
+    first.join(timeout=60)
+    steps.close()
+    assert made_meanwhile == []
+    assert all(key.exists() for key in keys)
+
+
+def waits_for_a_lock(folder: Path) -> bool:
+    """Whether somebody waits for a file in `folder`; the kernel lists a waiter with an arrow."""
+    files = {str(path.stat().st_ino) for path in folder.iterdir()}
+    waiting = [line.split() for line in Path("/proc/locks").read_text().splitlines() if " -> FLOCK" in line]
+    return any(words[6].rpartition(":")[2] in files for words in waiting)
 
 
 def test_the_same_promotion_asked_for_twice_at_once_is_one(host: Host) -> None:

@@ -87,9 +87,9 @@ def promotion_steps(
     **expected: Unpack[Expectations],
 ) -> Generator[str, None, tuple[PromotionDecision, str]]:
     """The promotion step by step, yielding the name of each one that is done; arguments as `promote_candidate`."""
-    _ensure_keys(settings)
     log = promotion_log(settings)
     with one_at_a_time(log):
+        _ensure_keys(settings)
         settle(store, log, at=expected["now"])
         yield "settled"
         contract = read_contract(folder)
