@@ -27,7 +27,7 @@ DATA_TIME: MappingProxyType[str, str] = MappingProxyType(
 """Stream to the column its lag is counted from: the close of a bar, else the instant in the key."""
 
 _MAIN_SYMBOL_ONLY = frozenset({"open_interest", "positioning"})
-_RECENT_WINDOWS = (timedelta(hours=1), timedelta(days=2))
+_RECENT_WINDOWS = (timedelta(hours=1), timedelta(hours=9), timedelta(days=2))
 """Where the newest row is looked for first: bars come every hour, funding every eight."""
 
 
