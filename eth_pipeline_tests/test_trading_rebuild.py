@@ -12,7 +12,8 @@ from eth_pipeline.contracts.signal import record_from_json
 from eth_pipeline.lake import Lake
 from eth_pipeline.trading.rebuild import REBUILT_EVENTS, REBUILT_SIGNALS
 from eth_pipeline_tests.lived_hours import account_differs, again, differing_hours, lived_home
-from eth_pipeline_tests.small_home import SmallHome, shared_folder
+from eth_pipeline_tests.shared_folder import shared_folder
+from eth_pipeline_tests.small_home import SmallHome
 
 LIVED_HOURS = 8
 """`benchmarks/lived_hours.py` lives 48 of them and exits 1 if one differs."""
