@@ -37,7 +37,7 @@ from eth_pipeline.registry.decision import decide
 from eth_pipeline.registry.mlflow_store import RegistryStore
 from eth_pipeline.registry.signing import create_key_pair
 from eth_pipeline.settings import GateSettings, Phase
-from eth_pipeline_tests.small_home import shared_folder
+from eth_pipeline_tests.shared_folder import shared_folder
 
 NOW = datetime(2025, 6, 29, 12, tzinfo=UTC)
 FEATURES = ("return_1h", "volatility_20h")

@@ -16,7 +16,6 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import dagster as dg
-import pytest
 
 from eth_pipeline.cli.market import MarketPlan
 from eth_pipeline.contracts.clock import floor_hour
@@ -141,12 +140,6 @@ def _fill(home: SmallHome) -> None:
     with home.entered() as instance:
         prepare_home(load_settings())
         assert home.materialize(*STREAMS, instance=instance).success
-
-
-def shared_folder(factory: pytest.TempPathFactory) -> Path:
-    """A folder that all processes of this test run share; what one makes there, under a lock, serves the others."""
-    base = factory.getbasetemp()
-    return base.parent if "PYTEST_XDIST_WORKER" in os.environ else base
 
 
 def failure_text(result: dg.ExecuteInProcessResult) -> str:

@@ -11,7 +11,8 @@ from eth_pipeline.contracts.clock import iso
 from eth_pipeline.contracts.table import INSTANT
 from eth_pipeline.contracts.tables import KLINES, STREAMS
 from eth_pipeline.lake import Lake
-from eth_pipeline_tests.small_home import AS_OF, SmallHome, shared_folder, small_home
+from eth_pipeline_tests.shared_folder import shared_folder
+from eth_pipeline_tests.small_home import AS_OF, SmallHome, small_home
 
 
 @pytest.fixture(scope="module")

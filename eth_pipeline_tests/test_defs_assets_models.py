@@ -23,7 +23,8 @@ from eth_pipeline.registry.verification import VerifiedBundle, fingerprint, read
 from eth_pipeline.settings import load_settings
 from eth_pipeline.signals.forecast import BundleForecaster
 from eth_pipeline.signals.forecast_rows import forecast_rows, stored_forecast
-from eth_pipeline_tests.small_home import SmallHome, shared_folder, small_home
+from eth_pipeline_tests.shared_folder import shared_folder
+from eth_pipeline_tests.small_home import SmallHome, small_home
 
 TRAINED = ("lightgbm_model", "cross_asset_model", "lstm_model", "quantile_model", "regime_model")
 

@@ -12,7 +12,8 @@ import pytest
 from eth_pipeline.contracts.clock import floor_hour
 from eth_pipeline.contracts.signal import ReasonCode, SignalState
 from eth_pipeline.contracts.tables import STREAMS
-from eth_pipeline_tests.small_home import AS_OF, SmallHome, failure_text, shared_folder, small_home
+from eth_pipeline_tests.shared_folder import shared_folder
+from eth_pipeline_tests.small_home import AS_OF, SmallHome, failure_text, small_home
 
 STALE_WORDS = ("BLOCKED", "stream_stale klines ETHUSDT: newest data is 3.01 h old, limit 1.00 h")
 

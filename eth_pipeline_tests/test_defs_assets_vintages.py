@@ -27,7 +27,8 @@ from eth_pipeline.errors import SettingsInvalid
 from eth_pipeline.lake import Lake
 from eth_pipeline.models.algorithms import ALGORITHMS, CROSS_ASSET, LIGHTGBM, LSTM
 from eth_pipeline.settings import NetworkSettings, load_settings
-from eth_pipeline_tests.small_home import TWO_SYMBOLS_BY_THE_HOUR, SmallHome, shared_folder, small_home
+from eth_pipeline_tests.shared_folder import shared_folder
+from eth_pipeline_tests.small_home import TWO_SYMBOLS_BY_THE_HOUR, SmallHome, small_home
 from eth_pipeline_tests.waiting import wait_until
 
 pytestmark = pytest.mark.timeout(600)

@@ -21,7 +21,8 @@ from eth_pipeline.defs.failures import failed_hour_sensor
 from eth_pipeline.defs.resources import Pipeline
 from eth_pipeline.lake import Lake
 from eth_pipeline.operations.config_audit import config_history
-from eth_pipeline_tests.small_home import SYMBOLS, SmallHome, failure_text, shared_folder, small_home
+from eth_pipeline_tests.shared_folder import shared_folder
+from eth_pipeline_tests.small_home import SYMBOLS, SmallHome, failure_text, small_home
 
 
 @pytest.fixture(scope="module")

@@ -20,7 +20,8 @@ from eth_pipeline.defs.resources import Pipeline
 from eth_pipeline.lake import Lake
 from eth_pipeline.sandbox.faults import KINDS
 from eth_pipeline.settings import SignalSettings
-from eth_pipeline_tests.small_home import SmallHome, shared_folder, small_home
+from eth_pipeline_tests.shared_folder import shared_folder
+from eth_pipeline_tests.small_home import SmallHome, small_home
 
 QUARTER = timedelta(minutes=15)
 KLINES_OF = {"streams": ["klines"]}

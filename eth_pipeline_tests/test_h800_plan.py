@@ -36,7 +36,8 @@ from eth_pipeline.registry.crossings import Crossings
 from eth_pipeline.registry.keys import init_keys
 from eth_pipeline.registry.trained import RECORD
 from eth_pipeline.registry.verification import fingerprint
-from eth_pipeline_tests.small_home import TWO_SYMBOLS_BY_THE_HOUR, SmallHome, shared_folder, small_home
+from eth_pipeline_tests.shared_folder import shared_folder
+from eth_pipeline_tests.small_home import TWO_SYMBOLS_BY_THE_HOUR, SmallHome, small_home
 from eth_pipeline_tests.waiting import wait_until
 
 REPOSITORY = Path(__file__).resolve().parents[1]

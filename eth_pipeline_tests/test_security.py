@@ -18,7 +18,8 @@ from eth_pipeline.registry.run_record import run_params
 from eth_pipeline.settings import load_settings
 from eth_pipeline_tests.board_home import board_of, raw
 from eth_pipeline_tests.registry_maker import contract
-from eth_pipeline_tests.small_home import AS_OF, SmallHome, shared_folder, small_home
+from eth_pipeline_tests.shared_folder import shared_folder
+from eth_pipeline_tests.small_home import AS_OF, SmallHome, small_home
 
 ROOT = Path(__file__).parents[1]
 UNPICKLERS = {"pickle", "cPickle", "cloudpickle", "dill", "joblib", "marshal", "shelve"}

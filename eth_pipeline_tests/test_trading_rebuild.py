@@ -12,15 +12,16 @@ from eth_pipeline.contracts.signal import record_from_json
 from eth_pipeline.lake import Lake
 from eth_pipeline.trading.rebuild import REBUILT_EVENTS, REBUILT_SIGNALS
 from eth_pipeline_tests.lived_hours import account_differs, again, differing_hours, lived_home
-from eth_pipeline_tests.small_home import SmallHome, shared_folder
+from eth_pipeline_tests.shared_folder import shared_folder
+from eth_pipeline_tests.small_home import SmallHome
 
-LIVED_HOURS = 12
+LIVED_HOURS = 8
 """`benchmarks/lived_hours.py` lives 48 of them and exits 1 if one differs."""
 
 
 @pytest.fixture(scope="module")
 def home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SmallHome]:
-    """A home that lived twelve hours through Dagster, one run each; the base strategy decides alone."""
+    """A home that lived eight hours through Dagster, one run each; the base strategy decides alone."""
     with lived_home(
         tmp_path_factory.mktemp("rebuild"), hours=LIVED_HOURS, shared=shared_folder(tmp_path_factory)
     ) as built:
