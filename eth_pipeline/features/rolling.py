@@ -35,12 +35,13 @@ def needed(window_hours: int) -> int:
 
 
 def mean(expr: pl.Expr, window_hours: int) -> pl.Expr:
-    """Mean over the present hours of the window; exactly zero where all of them are (see `_without_residue`)."""
-    return pl.map_batches(
-        [running_mean(expr, window_hours), expr],
-        partial(_without_residue, window_hours=window_hours),
-        return_dtype=pl.Float64,
-    )
+    """Mean over the present hours of the window; exactly zero where all of them are.
+
+    A running sum keeps the rounding of what left its window. Volumes of 1e5 followed by an exchange halt leave some
+    1e-12, which is nothing as a mean, but two such residues over one another are a ratio of any size.
+    """
+    moved = expr.abs().rolling_max(window_hours, min_samples=1).sign()
+    return running_mean(expr, window_hours) * moved
 
 
 def running_mean(expr: pl.Expr, window_hours: int) -> pl.Expr:
@@ -128,23 +129,6 @@ def exponential_mean(expr: pl.Expr, span_hours: int) -> pl.Expr:
     of the window's weight.
     """
     return expr.map_batches(partial(_exponential_mean, span_hours=span_hours), return_dtype=pl.Float64)
-
-
-def _without_residue(pair: Sequence[pl.Series], *, window_hours: int) -> pl.Series:
-    """The running mean, with zero where every present value of its window is zero.
-
-    A running sum keeps the rounding of what left its window. Volumes of 1e5 followed by an exchange halt leave some
-    1e-12, which is nothing as a mean, but two such residues over one another are a ratio of any size. Most columns
-    have no zeros at all and pay for one look.
-    """
-    means, values = pair
-    numbers = values.to_numpy()
-    if np.count_nonzero(numbers) == len(numbers):
-        return means
-    moved = np.cumsum(np.abs(numbers) > 0)  # a missing hour does not move
-    moved[window_hours:] -= moved[:-window_hours].copy()
-    still = moved == 0
-    return means * pl.Series(~still).cast(pl.Float64) + 0.0 if still.any() else means  # + 0.0: no minus zero
 
 
 def _exponential_mean(series: pl.Series, *, span_hours: int) -> pl.Series:
