@@ -62,7 +62,7 @@ def test_a_wrong_plan_is_refused_with_its_file_named(tmp_path: Path, change: dic
 
 
 def test_an_absent_plan_is_refused() -> None:
-    with pytest.raises(SettingsInvalid, match="Correct it"):
+    with pytest.raises(SettingsInvalid, match=r"nowhere\.yaml cannot be read.*--faults"):
         read_plan(Path("nowhere.yaml"))
 
 

@@ -106,7 +106,9 @@ def _dependencies() -> Check:
 def _readable(lake: Lake, *, may_be_new: bool) -> str:
     version = lake.version(KLINES)
     if version is not None:
-        return f"klines at version {version}, {lake.provenance(KLINES)} data"
+        newest = lake.newest(KLINES)  # from a file: what the log says of it would do without any
+        until = "no rows" if newest is None else f"{lake.provenance(KLINES)} data until {iso(newest)}"
+        return f"klines at version {version}, {until}"
     if may_be_new:
         return f"nothing is stored in {lake.location} yet; the first hourly run will"
     raise No(f"There is no klines table in {lake.location}. Run the hourly job once.")

@@ -10,7 +10,7 @@ BUGS = (
     Bug(
         "a bar that has not closed yet is stored",
         "exchange/series.py",
-        'pl.col("available_at") <= self._now, ',
+        '(rows["available_at"] <= self._now) & ',
         "",
         ("test_exchange_series.py",),
     ),
