@@ -304,7 +304,10 @@ def sample(number: int, *, memory: float = 400.0, files: int = 50, disk: float |
         ([sample(n, disk=100.0 + n) for n in range(10)], None),
         ([sample(0), sample(1, memory=BOUNDS.worker_memory_megabytes + 1)], "the worker holds"),
         ([sample(0, files=BOUNDS.worker_open_files + 1)], "files open"),
-        ([sample(0), sample(1, memory=600.0)], "the worker grew by 200 MB"),
+        ([sample(0), sample(1, memory=700.0)], "the worker grew by 300 MB in 1 h"),
+        ([sample(n, memory=400.0 + 8 * n) for n in range(72)], "MB in 71 h"),
+        ([sample(n, memory=400.0 + 2 * n) for n in range(72)], None),
+        ([sample(n, memory=640.0 if n % 5 else 400.0) for n in range(72)], None),
         ([sample(0, disk=100.0), sample(30, disk=400.0)], "the home grew by 10.00 MB an hour"),
     ],
 )

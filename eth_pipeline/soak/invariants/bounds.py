@@ -5,12 +5,12 @@ Belongs here: what an hour used, and growth. Does not belong: measuring (`worker
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from itertools import pairwise
 
 from eth_pipeline.soak.plan import Bounds
 
 _WARM_UP_HOURS = 3
-_ONE_STEP_MEGABYTES = 150.0
+_BREATH_MEGABYTES = 250.0
+"""An hour that meets a hole reads whole tables, some 170 MB, and gives them back: no growth."""
 _DISK_OVER_HOURS = 24  # the open write-ahead logs of a worker's newest runs come at once and stay as many
 
 
@@ -33,11 +33,15 @@ def bounded(samples: Sequence[Sample], *, bounds: Bounds) -> Iterator[str]:
         if sample.open_files > bounds.worker_open_files:
             yield f"hour {sample.number}: the worker has {sample.open_files} files open"
     warm = [sample for sample in samples if sample.worker_hours > _WARM_UP_HOURS and sample.memory_megabytes]
-    for before, after in pairwise(warm):
-        grown = after.memory_megabytes - before.memory_megabytes
-        days = (after.worker_hours - before.worker_hours) / 24
-        if days > 0 and grown > max(_ONE_STEP_MEGABYTES, bounds.worker_growth_megabytes_per_day * days):
-            yield f"hour {after.number}: the worker grew by {grown:.0f} MB in {days * 24:.0f} h"
+    first, before = None, None
+    for sample in warm:
+        if first is None or before is None or sample.worker_hours <= before.worker_hours:
+            first = sample  # of another worker
+        grown = sample.memory_megabytes - first.memory_megabytes
+        hours = sample.worker_hours - first.worker_hours
+        if grown > _BREATH_MEGABYTES + bounds.worker_growth_megabytes_per_day * hours / 24:
+            yield f"hour {sample.number}: the worker grew by {grown:.0f} MB in {hours} h"
+        before = sample
     disk = [(sample.number, sample.disk_megabytes) for sample in samples if sample.disk_megabytes is not None]
     if len(disk) > 1 and (hours := disk[-1][0] - disk[0][0]) >= _DISK_OVER_HOURS:
         per_hour = (disk[-1][1] - disk[0][1]) / hours
