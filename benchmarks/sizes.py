@@ -38,7 +38,7 @@ SIZES = {
     "lived_hours": Size(("hours=6",), ("hours=2",)),
     "networks": Size((), ("hours=600", "features=12")),
     "null_coverage": Size(("seeds=1",), ("seeds=1", "rows=4000", "refit_every_hours=1200")),
-    "plan_memory": Size(("hours=4000", "minutes=60", "stages=base"), ("hours=3000", "minutes=60", "stages=base")),
+    "plan_memory": Size(("hours=6000", "minutes=60", "stages=base"), ("hours=6000", "minutes=60", "stages=base")),
     "quantiles": Size((DATA, "horizons=5", "refit_every_days=546"), (DATA, "horizons=5", "refit_every_days=1092")),
     "real_history": Size((DATA, "horizons=5"), (DATA, "horizons=5", "refit_days=1092", "max_rounds=110")),
     "rebuild": Size((DATA, "vintages=2"), (DATA, "vintages=1"), limit_seconds=240),
