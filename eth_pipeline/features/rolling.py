@@ -102,9 +102,7 @@ def same_hour_mean(column: str, days: int) -> pl.Expr:
 
     It takes a column, not an expression: a shift inside `over` would count days, not hours.
     """
-    values = pl.col(column)
-    moved = (values != 0).cast(pl.Float64).rolling_max(days, min_samples=1)  # a call per clock hour would be slow
-    return (running_mean(values, days) * moved).over(pl.col("decision_time").dt.hour())
+    return mean(pl.col(column), days).over(pl.col("decision_time").dt.hour())
 
 
 def correlation(left: pl.Expr, right: pl.Expr, window_hours: int) -> pl.Expr:

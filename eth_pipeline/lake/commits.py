@@ -27,8 +27,6 @@ WRITER = WriterProperties(compression="ZSTD", max_row_group_size=16_384)
 _COMMIT_ATTEMPTS = 12
 # No rebase inside delta-rs: whoever loses the race looks at the newer table again (`Lake.upsert`).
 _FIRST_OR_FAIL = CommitProperties(max_commit_retries=0)
-
-
 _LOGGED_COLUMNS = "delta.dataSkippingStatsColumns"
 
 
