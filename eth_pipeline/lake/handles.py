@@ -15,12 +15,15 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
+import polars as pl
 from deltalake import DeltaTable
 from deltalake.exceptions import DeltaError, TableNotFoundError
 
 from eth_pipeline.lake.files import DataFiles
 from eth_pipeline.lake.small_files import SmallFiles
 
+UNKNOWN_ORIGIN = "unknown"
+"""Origin of a record that was written before any row had come: a first hour whose run died, or saw no exchange."""
 Identity = tuple[int, int, int]
 """Inode, time of writing in ns and size of the log file that made a version: the same only for the same version."""
 
@@ -45,6 +48,21 @@ class Opened:
     def files(self) -> DataFiles | None:
         """Its data files, as of when it was lent; None where they cannot be read by their paths alone."""
         return None if self.identity is None else DataFiles.of(self.delta, folder=self.uri, small=self.small)
+
+    def scan(self, where: pl.Expr | None) -> pl.LazyFrame:
+        """The rows that match, from the files that may hold any."""
+        if self.files is not None:
+            return self.files.scan(where)
+        rows = pl.scan_delta(self.delta)
+        return rows if where is None else rows.filter(where)
+
+    @cached_property
+    def origin(self) -> str | None:
+        """Provenance of one row that has one, of which all others are; None where the table has no such row."""
+        if self.files is not None and self.files.origins:
+            return min(self.files.origins - {UNKNOWN_ORIGIN}, default=None)
+        first = self.scan(pl.col("provenance") != UNKNOWN_ORIGIN).select("provenance").head(1).collect()
+        return str(first.item()) if first.height else None
 
 
 class Handles:

@@ -1,7 +1,7 @@
 """Rows of one opened table.
 
-Belongs here: the scan, and the predicate for the rows around others. Does not belong: which table, what is remembered
-(`tables`).
+Belongs here: reading them, and the predicate for the rows around others. Does not belong: which table, what is
+remembered (`tables`).
 """
 
 from collections.abc import Mapping
@@ -16,16 +16,8 @@ def rows_of(
     opened: Opened, where: pl.Expr | None, schema: Mapping[str, pl.DataType | type[pl.DataType]]
 ) -> pl.DataFrame:
     """Rows of a table as they lie in its files, with exactly this schema."""
-    rows = scan(opened, where).select(pl.col(list(schema))).collect()
+    rows = opened.scan(where).select(pl.col(list(schema))).collect()
     return rows if rows.dtypes == list(schema.values()) else rows.cast(pl.Schema(schema))
-
-
-def scan(opened: Opened, where: pl.Expr | None) -> pl.LazyFrame:
-    """The rows that match, from the files that may hold any."""
-    if opened.files is not None:
-        return opened.files.scan(where)
-    frame = pl.scan_delta(opened.delta)
-    return frame if where is None else frame.filter(where)
 
 
 def around(table: TableContract, rows: pl.DataFrame) -> pl.Expr:

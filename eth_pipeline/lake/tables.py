@@ -17,15 +17,12 @@ from eth_pipeline.contracts.table import TableContract
 from eth_pipeline.errors import ProvenanceMismatch, SettingsInvalid
 from eth_pipeline.lake import commits
 from eth_pipeline.lake.commits import Choice, LostRace, Upsert
-from eth_pipeline.lake.handles import Handles, Opened
+from eth_pipeline.lake.handles import UNKNOWN_ORIGIN, Handles, Opened
 from eth_pipeline.lake.layout import keep_properties
 from eth_pipeline.lake.maintenance import Maintenance, maintain
-from eth_pipeline.lake.reading import around, rows_of, scan
+from eth_pipeline.lake.reading import around, rows_of
 from eth_pipeline.lake.remembered import Question, Remembered, as_bytes
 from eth_pipeline.settings import Settings, known_lake
-
-_UNKNOWN = "unknown"
-"""Origin of a record that was written before any row had come: a first hour whose run died, or saw no exchange."""
 
 
 class Lake:
@@ -124,8 +121,7 @@ class Lake:
     def provenance(self, table: TableContract) -> str:
         """Origin of the rows of `table`; `unknown` where there are none."""
         with self._borrowed(table) as opened:
-            first = None if opened is None else self._first_origin(table, opened)
-        return str(first[0]) if first is not None and len(first) else _UNKNOWN
+            return (None if opened is None else opened.origin) or UNKNOWN_ORIGIN
 
     def is_current(self, table: TableContract) -> bool:
         """True when the stored table has the contract's columns and definition."""
@@ -236,24 +232,12 @@ class Lake:
             return None
         return Question(self.uri(table), opened.identity, rows, tuple(columns), is_ordered)
 
-    def _first_origin(self, table: TableContract, opened: Opened) -> pl.Series:
-        """Provenance of one row that has one, of which all others are; empty where the table has no such row."""
-        if opened.files is not None and opened.files.origins:
-            return pl.Series("provenance", sorted(opened.files.origins - {_UNKNOWN})[:1], pl.String)
-
-        def first() -> pl.DataFrame:
-            return scan(opened, pl.col("provenance") != _UNKNOWN).select("provenance").head(1).collect()
-
-        asked = self._question(table, opened, None, ["first", "provenance"], is_ordered=False)
-        return self._remembered.answer(asked, first)["provenance"]
-
     def _refuse_other_provenance(self, table: TableContract, opened: Opened, rows: pl.DataFrame) -> None:
         if "provenance" not in table.schema:
             return
-        ours = set(rows["provenance"].unique()) - {_UNKNOWN}
-        theirs = set(self._first_origin(table, opened))
-        if theirs and ours and ours != theirs:
+        ours = set(rows["provenance"].unique()) - {UNKNOWN_ORIGIN}
+        if opened.origin is not None and ours - {opened.origin}:
             raise ProvenanceMismatch(
-                f"{table.name} at {self.uri(table)} holds {sorted(theirs)} rows and must not receive {sorted(ours)} "
+                f"{table.name} at {self.uri(table)} holds {opened.origin} rows and must not receive {sorted(ours)} "
                 "ones. Use another home (ETH_PIPELINE_HOME) for another exchange."
             )
