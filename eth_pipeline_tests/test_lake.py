@@ -267,6 +267,18 @@ def test_what_one_reader_does_to_its_rows_the_next_one_does_not_see(tmp_path: Pa
     assert lake.read(FUNDING_RATES)["funding_rate"].max() == 0.0001
 
 
+def test_a_look_at_an_older_version_does_not_close_the_newest_one(tmp_path: Path) -> None:
+    """Lineage reads the versions that a signal was made from; every later reader opened those tables anew."""
+    lake = Lake(str(tmp_path))
+    for n in range(2):
+        lake.upsert(FUNDING_RATES, settlements(1, first=n))
+    assert lake.read(FUNDING_RATES).height == 2
+    kept = dict(lake._handles._kept)
+    assert [lake.read(FUNDING_RATES, version=version).height for version in (0, 1)] == [1, 2]
+    assert kept
+    assert all(lake._handles._kept[uri] is opened for uri, opened in kept.items())
+
+
 def test_an_older_version_is_that_version_whatever_was_read_before(tmp_path: Path) -> None:
     lake = Lake(str(tmp_path))
     lake.upsert(FUNDING_RATES, settlements(2))

@@ -85,11 +85,15 @@ class Handles:
 
         A borrower who fails does not give the table back: nobody knows how far it got.
         """
-        opened = self._renewed(uri, self._kept.pop(uri, None))
-        if opened is None or (version is not None and opened.delta.version() != version):
-            opened = self._open(uri, version)
+        newest = self._renewed(uri, self._kept.pop(uri, None))
+        if version is not None and (newest is None or newest.delta.version() != version):
+            if newest is not None:
+                self._kept[uri] = newest
+            yield self._open(uri, version)
+            return
+        opened = newest or self._open(uri, None)
         yield opened
-        if opened is not None and version is None and (identity := self._identity(uri, opened.delta)) is not None:
+        if opened is not None and (identity := self._identity(uri, opened.delta)) is not None:
             self._kept[uri] = opened if opened.identity == identity else self._opened(uri, opened.delta)
 
     def _open(self, uri: str, version: int | None) -> Opened | None:
