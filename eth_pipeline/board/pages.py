@@ -19,7 +19,9 @@ from eth_pipeline.board.source import BoardSource
 from eth_pipeline.board.templating import page
 from eth_pipeline.contracts.artifact import expired
 from eth_pipeline.contracts.clock import HOUR, parse_instant
+from eth_pipeline.contracts.wording import said
 from eth_pipeline.contracts.wording.alerts import ALERTS
+from eth_pipeline.contracts.wording.board import STANDING_UNREADABLE
 from eth_pipeline.contracts.wording.reasons import REASONS
 
 _OLD = 2 * HOUR
@@ -91,12 +93,14 @@ def make_pages(source: BoardSource, *, sessions: Sessions) -> APIRouter:
 
     @router.get(HEALTH)
     def health() -> Response:
-        """200 while no record is late; open to everybody, so it says no more than that."""
+        """200 while no record is late; open to everybody, so it says no more than that: a code, and why for people."""
+        language = source.settings.language
         try:
             standing = source.standing(now=source.clock.now())
         except PartUnreadable:
-            return PlainTextResponse("unreadable: the signal log cannot be read\n", status_code=503)
-        return PlainTextResponse(f"{standing.status}: {standing.statement}\n", 200 if standing.healthy else 503)
+            return PlainTextResponse(f"unreadable: {said(STANDING_UNREADABLE(), language)}\n", status_code=503)
+        statement = said(standing.statement, language)
+        return PlainTextResponse(f"{standing.status}: {statement}\n", 200 if standing.healthy else 503)
 
     return router
 

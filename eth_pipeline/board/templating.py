@@ -19,6 +19,7 @@ from starlette.responses import HTMLResponse
 from eth_pipeline.board.standing import duration
 from eth_pipeline.contracts.clock import iso, parse_instant
 from eth_pipeline.contracts.wording import LABELS, coded, said
+from eth_pipeline.contracts.wording.lineage import fact_name, step_name
 from eth_pipeline.settings import Language
 
 LANGUAGE = "language"
@@ -101,6 +102,8 @@ def _environment(language: Language) -> Environment:
         "duration": lambda span: said(duration(span), language),
         "figure": lambda value: said(figure(value), language) if isinstance(value, bool) else figure(value),
         "said": partial(said, language=language),
+        "step_name": partial(step_name, language=language),
+        "fact_name": partial(fact_name, language=language),
     }
     made.globals |= {
         "html_language": HTML_LANGUAGES[language],
