@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Browser, Page, expect, sync_playwright
 
-from eth_pipeline.board.server import BoardServer
+from eth_pipeline.board.web.server import BoardServer
 from eth_pipeline.contracts.clock import FixedClock, iso
 from eth_pipeline.contracts.signal import Reason, ReasonCode
 from eth_pipeline.lake import Lake

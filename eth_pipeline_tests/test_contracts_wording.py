@@ -120,7 +120,7 @@ def test_a_message_says_what_to_do_and_where_the_runbook_goes_on(kind: AlertKind
 
 
 def test_every_label_of_a_template_is_known_and_every_known_label_is_used() -> None:
-    used = {text for path in (PACKAGE / "board" / "templates").glob("*.html") for text in labels_of(path)}
+    used = {text for path in (PACKAGE / "board" / "showing" / "templates").glob("*.html") for text in labels_of(path)}
     assert used == set(LABELS)
 
 

@@ -1,7 +1,7 @@
-"""The labels of the board's pages, the words of its states, and whether its newest record is of now.
+"""What the board says: the words of its states and refusals, and whether its newest record is of now.
 
-Belongs here: the words in both languages. Does not belong: layout (board/templates), which facts a page shows. A
-template names a label by its English text; a test holds that each is here and that none here is unused.
+Belongs here: the words in both languages. Does not belong: the labels (`labels`), layout
+(board/showing/templates), which facts a page shows.
 """
 
 from types import MappingProxyType

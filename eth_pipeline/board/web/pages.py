@@ -1,6 +1,7 @@
 """The pages: one for now, one for the last seven days, one per hour.
 
-Belongs here: which facts a page gets. Does not belong: reading them (`source`), layout (templates), the JSON API.
+Belongs here: which facts a page gets. Does not belong: reading them (`reading.source`), layout (`showing`), the JSON
+API (`api`).
 """
 
 from datetime import datetime, timedelta
@@ -9,14 +10,14 @@ from fastapi import APIRouter
 from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response
 
-from eth_pipeline.board.api import DEFAULT_RECORDS, DEFAULT_SPAN, instant
-from eth_pipeline.board.door import HEALTH, METRICS, Sessions
-from eth_pipeline.board.drawn import draw_account, horizon_rows, timeframe_rows
-from eth_pipeline.board.metrics import CONTENT_TYPE, render_metrics
-from eth_pipeline.board.parts import PartUnreadable, attempt
-from eth_pipeline.board.problems import problem
-from eth_pipeline.board.source import BoardSource
-from eth_pipeline.board.templating import page
+from eth_pipeline.board.reading.parts import PartUnreadable, attempt
+from eth_pipeline.board.reading.source import BoardSource
+from eth_pipeline.board.showing.drawn import draw_account, horizon_rows, timeframe_rows
+from eth_pipeline.board.showing.metrics import CONTENT_TYPE, render_metrics
+from eth_pipeline.board.showing.templating import page
+from eth_pipeline.board.web.api import DEFAULT_RECORDS, DEFAULT_SPAN, instant
+from eth_pipeline.board.web.door import HEALTH, METRICS, Sessions
+from eth_pipeline.board.web.problems import problem
 from eth_pipeline.contracts.artifact import expired
 from eth_pipeline.contracts.clock import HOUR, parse_instant
 from eth_pipeline.contracts.wording import said
