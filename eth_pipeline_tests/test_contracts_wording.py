@@ -98,7 +98,17 @@ def test_a_line_of_reasons_is_said_reason_by_reason() -> None:
     )
 
 
-@pytest.mark.parametrize("text", ["", "pulled for the drill; ask Ann.", "HTTP 503: upstream said no", "a s", "x -> y"])
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "pulled for the drill; ask Ann.",
+        "HTTP 503: upstream said no",
+        "a s",
+        "x -> y",
+        "E: none on this host: /home",
+    ],
+)
 def test_words_of_somebody_else_stay_as_they_are(text: str) -> None:
     assert said(text, "zh") == text
 
