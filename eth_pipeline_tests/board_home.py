@@ -12,7 +12,7 @@ from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-from eth_pipeline.board.server import BoardServer
+from eth_pipeline.board.web.server import BoardServer
 from eth_pipeline.contracts.alert import AlertKind
 from eth_pipeline.contracts.clock import FixedClock
 from eth_pipeline.contracts.signal import ConsensusSnapshot, Reason, ReasonCode, SignalRecord, TimeframeScore

@@ -11,10 +11,10 @@ import httpx2
 import polars as pl
 import pytest
 
-from eth_pipeline.board.account import thinned
-from eth_pipeline.board.alerts import read_alerts
-from eth_pipeline.board.exchange_clock import STATE_FILE, ExchangeClock
-from eth_pipeline.board.server import BoardServer
+from eth_pipeline.board.reading.account import thinned
+from eth_pipeline.board.reading.alerts import read_alerts
+from eth_pipeline.board.reading.exchange_clock import STATE_FILE, ExchangeClock
+from eth_pipeline.board.web.server import BoardServer
 from eth_pipeline.contracts.alert import AlertKind
 from eth_pipeline.contracts.clock import FixedClock, iso
 from eth_pipeline.contracts.decision_tables import SIGNALS

@@ -65,7 +65,7 @@ def test_the_board_loads_nothing_heavy(tmp_path: Path) -> None:
     script = f"""
 import sys
 import httpx2
-from eth_pipeline.board.server import BoardServer
+from eth_pipeline.board.web.server import BoardServer
 from eth_pipeline.contracts.clock import FixedClock, parse_instant
 from eth_pipeline.settings import load_settings
 with BoardServer(load_settings(), clock=FixedClock(parse_instant("{iso(CLOCK)}"))) as server:

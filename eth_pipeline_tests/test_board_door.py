@@ -10,10 +10,10 @@ import httpx2
 import pytest
 from pydantic import SecretStr
 
-from eth_pipeline.board.answers import STRICT_HEADERS
-from eth_pipeline.board.door import COOKIE, Sessions
-from eth_pipeline.board.login import Attempts
-from eth_pipeline.board.server import BoardServer
+from eth_pipeline.board.web.answers import STRICT_HEADERS
+from eth_pipeline.board.web.door import COOKIE, Sessions
+from eth_pipeline.board.web.login import Attempts
+from eth_pipeline.board.web.server import BoardServer
 from eth_pipeline.contracts.clock import FixedClock, iso
 from eth_pipeline.errors import SettingsInvalid
 from eth_pipeline.settings import BoardSettings, InferenceSettings, Settings
@@ -239,10 +239,10 @@ def test_there_is_nothing_to_write(server: BoardServer, open_server: BoardServer
 @pytest.mark.parametrize(
     "path",
     [
-        "/static/../../../settings.py",
-        "/static/..%2f..%2f..%2fsettings.py",
-        "/static/%2e%2e/%2e%2e/application.py",
-        "/static/..\\..\\settings.py",
+        "/static/../../../errors.py",
+        "/static/..%2f..%2f..%2ferrors.py",
+        "/static/%2e%2e/%2e%2e/web/application.py",
+        "/static/..\\..\\..\\errors.py",
         "/static//etc/passwd",
         "/static/%2fetc%2fpasswd",
         "/static/board.css%00.py",

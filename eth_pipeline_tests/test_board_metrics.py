@@ -7,8 +7,8 @@ from pathlib import Path
 import httpx2
 import pytest
 
-from eth_pipeline.board.metrics import CONTENT_TYPE
-from eth_pipeline.board.templating import STATIC_FOLDER
+from eth_pipeline.board.showing.metrics import CONTENT_TYPE
+from eth_pipeline.board.showing.templating import STATIC_FOLDER
 from eth_pipeline_tests.board_home import CLOCK, BoardHome, board_of
 from eth_pipeline_tests.decision_samples import HOUR
 

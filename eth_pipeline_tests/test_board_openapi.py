@@ -17,7 +17,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from eth_pipeline.board.server import BoardServer
+from eth_pipeline.board.web.server import BoardServer
 from eth_pipeline.contracts.clock import iso
 from eth_pipeline_tests.board_home import HOLE, TOKEN, BoardHome, board_of, raw, token_file
 from eth_pipeline_tests.decision_samples import NOON

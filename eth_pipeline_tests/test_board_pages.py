@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Browser, Page, expect, sync_playwright
 
-from eth_pipeline.board.server import BoardServer
+from eth_pipeline.board.web.server import BoardServer
 from eth_pipeline.contracts.clock import FixedClock, iso
 from eth_pipeline.contracts.signal import Reason, ReasonCode
 from eth_pipeline.lake import Lake
@@ -17,6 +17,7 @@ from eth_pipeline.settings import Settings
 from eth_pipeline.signals import kill_switch
 from eth_pipeline_tests.board_home import CLOCK, HOLE, STALE, STALE_HOUR, TOKEN, BoardHome, board_of, token_file
 from eth_pipeline_tests.decision_samples import HOUR, NOON
+from eth_pipeline_tests.spoken_chinese import english_in
 from eth_pipeline_tests.test_ui import QUIET
 
 SIZES = {"phone": (390, 844), "desktop": (1360, 900)}
@@ -262,9 +263,9 @@ def test_a_person_logs_in_by_the_form(browser: Browser, home: BoardHome, tmp_pat
         page.context.close()
 
 
-CODES = ":not([aria-labelledby=manifest], [aria-labelledby=lineage])"
+CODES = ":not([aria-labelledby=manifest])"
 LABELS = f"h1, h2, section{CODES} :is(h3, dt, summary), th[scope=col], nav a, figcaption, .state, .action"
-"""What is said in words; a manifest, a lineage and the settings are lists of codes."""
+"""What is said in words; a manifest and the settings are lists of codes."""
 NOT_WORDS = re.compile(r"[\d\s.,:%()–−+·/=↑↓-]+( UTC)?|ETHUSDT")
 
 
@@ -281,9 +282,17 @@ def test_the_board_speaks_chinese_when_the_setting_says_so(browser: Browser, hom
             assert strange == [], path
         page.goto("/")
         expect(page.get_by_text("标记价格").first).to_be_visible()
+        gates = page.locator("#gates tbody tr")
+        assert gates.count() > 14
+        for text in (*gates.locator("th").all_text_contents(), *gates.locator("td.text").all_text_contents()):
+            assert english_in(text) == []
+        (promotion,) = page.locator("#promotions td.text").all_text_contents()
+        assert "道闸门全部通过" in promotion
         page.goto(f"/signals/{iso(STALE_HOUR)}")
-        expect(page.get_by_text("数据流过期（stream_stale）")).to_be_visible()
-        expect(page.get_by_text("最新数据已有 3.01 小时，上限 1.00 小时")).to_be_visible()
+        expect(page.get_by_text("数据流过期（stream_stale）", exact=True)).to_be_visible()
+        expect(page.get_by_text("最新数据已有 3.01 小时，上限 1.00 小时").first).to_be_visible()
         expect(page.get_by_text("阻断").first).to_be_visible()
         page.goto("/signals/2025-01-01T00:00:00Z")
         expect(page.get_by_text("没有 2025-01-01T00:00:00Z 的记录。")).to_be_visible()
+        page.goto("/healthz")
+        expect(page.get_by_text("current: 2025-03-03T12:00:00Z 的记录就是这一小时的信号。")).to_be_visible()

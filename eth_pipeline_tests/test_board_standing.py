@@ -4,7 +4,7 @@ from datetime import timedelta
 
 import pytest
 
-from eth_pipeline.board.standing import Status, duration, stand
+from eth_pipeline.board.reading.standing import Status, duration, stand
 from eth_pipeline_tests.decision_samples import HOUR, NOON, sample_settings, signal
 
 SETTINGS = sample_settings()

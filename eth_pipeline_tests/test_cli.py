@@ -170,6 +170,22 @@ def test_health_names_the_stale_stream_and_exits_1(settings: Settings, exchange:
     assert value["healthy"] is False
 
 
+def test_health_gates_and_lineage_speak_the_language_of_the_settings(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """JSON has no language: what a program reads does not change with the setting."""
+    english = json.loads(call("health", "--json").stdout)
+    monkeypatch.setenv("ETH_PIPELINE_LANGUAGE", "zh")
+    health, lineage = flat(call("health", "--verbose").stdout), flat(call("signals", "lineage").stdout)
+    for words in ("健康检查", "数据湖可读", "没有注册表", "K线ETHUSDT新鲜", "健康"):
+        assert words in health
+    assert "的血缘" in lineage
+    assert flat("数值的 SHA-256") in lineage or flat("作决策时该表还不存在") in lineage
+    same = json.loads(call("health", "--json").stdout)
+    assert [check["name"] for check in same["checks"]] == [check["name"] for check in english["checks"]]
+    assert "信号" not in call("signals", "lineage", "--json").stdout
+
+
 def test_health_of_a_home_without_a_lake_exits_1_and_says_what_to_do(empty: Settings) -> None:
     result = call("health")
     assert result.exit_code == 1

@@ -1,6 +1,7 @@
 """What people read is there in English and in Chinese, says the same, and can be said again from what was recorded."""
 
 import ast
+import itertools
 import re
 from collections.abc import Iterator
 from pathlib import Path
@@ -13,15 +14,19 @@ from eth_pipeline.contracts.alert import AlertKind
 from eth_pipeline.contracts.quality import Cause
 from eth_pipeline.contracts.signal import Action, Reason, ReasonCode, SignalState
 from eth_pipeline.contracts.tables import STREAMS
-from eth_pipeline.contracts.wording import BOOK, LABELS, TERMINAL, Phrase, coded, said
+from eth_pipeline.contracts.wording import BOOK, LABELS, TERMINAL, Phrase, alias, coded, said
 from eth_pipeline.contracts.wording.alerts import ALERTS, MOVES, TITLES, body
+from eth_pipeline.contracts.wording.alias import HOST_BEHIND, MOVED_BY_ANOTHER, ROLL_BACK
 from eth_pipeline.contracts.wording.details import NEWEST_TOO_OLD
+from eth_pipeline.contracts.wording.gates import GATES, STACKING
+from eth_pipeline.contracts.wording.lineage import FACTS, STEPS, fact_name, step_name
 from eth_pipeline.contracts.wording.reasons import REASONS
+from eth_pipeline.operations.processes import ProcessState
 from eth_pipeline.signals.policy import judge
 from eth_pipeline.signals.strategy import FAMILIES
 
 PACKAGE = Path(eth_pipeline.__file__).parent
-EVERY = (*BOOK.phrases, *LABELS.values(), *TERMINAL.values())
+EVERY = (*BOOK.phrases, *LABELS.values(), *TERMINAL.values(), *STEPS.phrases, *FACTS.phrases)
 CHINESE = re.compile(r"[一-鿿]")
 CHINESE_TEXT = re.compile(r"[一-鿿\u3000-\u303f\uff00-\uffef→]")
 WITHOUT_CHINESE = {"docs/operations.md#{kind:s}", "{provenance} data"}
@@ -48,8 +53,8 @@ def test_no_two_codes_have_one_chinese_name(names: list[str]) -> None:
 
 @pytest.mark.parametrize(
     "codes",
-    [SignalState, Action, AlertKind, ReasonCode, Cause, STREAMS, FAMILIES, MOVES],
-    ids=["state", "action", "alert", "reason", "gap", "stream", "family", "move"],
+    [SignalState, Action, AlertKind, ReasonCode, Cause, STREAMS, FAMILIES, MOVES, [*GATES, STACKING.en], ProcessState],
+    ids=["state", "action", "alert", "reason", "gap", "stream", "family", "move", "gate", "process"],
 )
 def test_every_code_that_is_shown_has_a_chinese_name(codes: list[str]) -> None:
     assert [code for code in codes if not CHINESE.search(said(str(code), "zh"))] == []
@@ -93,7 +98,17 @@ def test_a_line_of_reasons_is_said_reason_by_reason() -> None:
     )
 
 
-@pytest.mark.parametrize("text", ["", "pulled for the drill; ask Ann.", "HTTP 503: upstream said no", "a s", "x -> y"])
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "pulled for the drill; ask Ann.",
+        "HTTP 503: upstream said no",
+        "a s",
+        "x -> y",
+        "E: none on this host: /home",
+    ],
+)
 def test_words_of_somebody_else_stay_as_they_are(text: str) -> None:
     assert said(text, "zh") == text
 
@@ -115,7 +130,7 @@ def test_a_message_says_what_to_do_and_where_the_runbook_goes_on(kind: AlertKind
 
 
 def test_every_label_of_a_template_is_known_and_every_known_label_is_used() -> None:
-    used = {text for path in (PACKAGE / "board" / "templates").glob("*.html") for text in labels_of(path)}
+    used = {text for path in (PACKAGE / "board" / "showing" / "templates").glob("*.html") for text in labels_of(path)}
     assert used == set(LABELS)
 
 
@@ -125,8 +140,81 @@ def test_every_word_of_a_terminal_table_is_used() -> None:
     assert set(TERMINAL) <= constants
 
 
+def test_every_name_of_a_lineage_is_known_and_every_known_name_is_used() -> None:
+    names = {name for name in constants_of(PACKAGE / "operations" / "lineage.py") if re.fullmatch("[a-z0-9_]+", name)}
+    known = {phrase.en for phrase in (*STEPS.phrases, *FACTS.phrases)} - {"auc_{hours:d}h"}
+    keys = {name for name in keys_of(PACKAGE / "operations" / "lineage.py") if not name.startswith("auc_")}
+    assert keys <= known
+    assert known <= names
+    assert [step_name("klines", "zh"), fact_name("auc_5h", "zh")] == ["K 线", "5 小时 AUC"]
+    assert [step_name("klines", "en"), fact_name("auc_5h", "en")] == ["klines", "auc_5h"]
+
+
+@pytest.mark.parametrize("module", ["health", "host_health"])
+def test_the_health_check_says_nothing_that_has_no_chinese(module: str) -> None:
+    """A question or an answer written out there would be English on every board and terminal."""
+    path = PACKAGE / "operations" / f"{module}.py"
+    told = [
+        value
+        for node in ast.walk(ast.parse(path.read_text()))
+        if (isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id in ("No", "Check", "asked"))
+        or isinstance(node, ast.Return)
+        for value in ([node.value] if isinstance(node, ast.Return) else node.args)
+        if isinstance(value, ast.Constant | ast.JoinedStr) and re.search("[a-z]{3}", literal_of(value))
+    ]
+    assert [ast.unparse(value) for value in told] == []
+
+
+def test_statements_about_processes_are_said_one_by_one() -> None:
+    line = "daemon: its code was changed since it started: restart it; runs configuration aa, this one is bb"
+    assert said(line, "zh") == "daemon：启动后代码有改动，请重启；运行的是配置 aa，当前为 bb"
+    assert (
+        said("daemon: no longer runs; board: something else", "zh") == "daemon: no longer runs; board: something else"
+    )
+
+
+def test_sentences_about_the_alias_are_said_one_by_one() -> None:
+    moved = MOVED_BY_ANOTHER(named="3", logged="2", back=ROLL_BACK(version="2"))
+    assert said(f"{moved} {HOST_BEHIND(here='2', named='3')}", "zh") == (
+        "生产别名指向版本 3，晋升日志为 2：别名被他人移动，用 `eth-pipeline rollback --to 2` 可以恢复。"
+        "本机运行版本 2，注册表的生产版本为 3。请物化 `production_bundle`。"
+    )
+
+
+def test_every_two_sentences_about_the_alias_can_stand_in_a_row() -> None:
+    told = [
+        phrase(**{name: 4 if name == "entry" else "3" for name in phrase.names})
+        for phrase in vars(alias).values()
+        if isinstance(phrase, Phrase) and phrase.en.endswith(".")
+    ]
+    assert len(told) > 6
+    for first, second in itertools.product(told, repeat=2):
+        assert said(f"{first} {second}", "zh") == said(first, "zh") + said(second, "zh")
+
+
 def specs(phrase: Phrase) -> Iterator[tuple[str, str]]:
     yield from re.findall(r"\{(\w+)(?::([^}]*))?\}", phrase.en)
+
+
+def constants_of(path: Path) -> Iterator[str]:
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Constant) and isinstance(node.value, str):
+            yield node.value
+
+
+def keys_of(path: Path) -> Iterator[str]:
+    """What a module names in its mappings, and what it gives a step for a name."""
+    for node in ast.walk(ast.parse(path.read_text())):
+        written = node.keys if isinstance(node, ast.Dict) else []
+        if isinstance(node, ast.Call) and isinstance(node.func, ast.Name):
+            written = node.args[:1] if node.func.id in ("LineageStep", "_rows", "_bars") else written
+        yield from (literal_of(key) for key in written if isinstance(key, ast.Constant | ast.JoinedStr))
+
+
+def literal_of(node: ast.Constant | ast.JoinedStr) -> str:
+    """The fixed text of a string that is written out."""
+    parts = node.values if isinstance(node, ast.JoinedStr) else [node]
+    return "".join(part.value for part in parts if isinstance(part, ast.Constant) and isinstance(part.value, str))
 
 
 def labels_of(path: Path) -> Iterator[str]:

@@ -96,9 +96,9 @@ def test_a_process_that_was_started_before_the_code_was_changed_says_so(settings
     note(settings, files_digest="0" * 64)
     found = only(settings)
     assert (found.state, found.same_code) == (ProcessState.RUNNING, False)
-    assert found.statement == "its code was changed since it started; restart it"
+    assert found.statement == "its code was changed since it started: restart it"
     note(settings, files_digest="0" * 64, commit="0123456789abcdef")
-    assert only(settings).statement == f"runs commit 0123456789ab, here lies {code_version().commit[:12]}; restart it"
+    assert only(settings).statement == f"runs commit 0123456789ab, here lies {code_version().commit[:12]}: restart it"
 
 
 def test_a_process_that_was_started_with_other_settings_says_so(settings: Settings) -> None:

@@ -6,12 +6,16 @@ from typing import Any
 import pytest
 
 from eth_pipeline.contracts.artifact import PromotionDecision
+from eth_pipeline.contracts.wording import said
+from eth_pipeline.contracts.wording.forecasts import PAYS, TOO_FEW_ROWS, VERDICT
 from eth_pipeline.errors import ProvenanceMismatch
 from eth_pipeline.models.report import EvaluationReport
 from eth_pipeline.registry.decision import decide
 from eth_pipeline.settings import GateSettings
 from eth_pipeline_tests.registry_maker import NOW, around, horizon, report
+from eth_pipeline_tests.spoken_chinese import english_in
 
+NO_SKILL = VERDICT(skill=TOO_FEW_ROWS(hours=5), pays=PAYS(shown="7 bps"))
 CONTENT = "3fa9c1d2e4b5" + "0" * 52
 
 
@@ -110,3 +114,21 @@ def test_stacking_stays_off_and_the_decision_says_so() -> None:
 def test_an_unknown_provenance_is_refused_by_name() -> None:
     with pytest.raises(ProvenanceMismatch, match="'elsewhere'"):
         decided(report(provenance="elsewhere"))
+
+
+def test_the_summary_of_a_refusal_is_said_in_chinese_gate_by_gate() -> None:
+    summary = decided(without_skill().model_copy(update={"verdict": NO_SKILL}), phase="paper").summary
+    text = said(summary, "zh")
+    assert text.startswith("候选模型 3fa9c1d2e4b5（")
+    assert "）被拒绝（模拟盘）：14 道闸门中" in text
+    assert "；折外 AUC（oof_auc）：折外 AUC 为 0.5010，低于下限 0.5300；" in text
+    assert "若用于实盘，扣费后盈利也不会通过：" in text
+    assert "若用于实盘，数据来源也不会通过：训练数据来源：模拟行情；实盘只能使用交易所自己的历史数据。" in text
+    assert text.endswith("样本太少，无法判断能否预测 5 小时方向；扣除成本后盈利（7 bps）。")
+    assert english_in(text.replace("lightgbm", "")) == []
+
+
+def test_the_summary_of_a_promotion_is_said_in_chinese() -> None:
+    summary = decided(report(verdict=NO_SKILL), phase="live").summary
+    assert "晋升（实盘）：16 道闸门全部通过。样本太少" in said(summary, "zh")
+    assert said(summary, "en") == summary

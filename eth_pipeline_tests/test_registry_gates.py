@@ -1,15 +1,18 @@
 """Every gate fails alone on its own figure, says the figure, and nothing missing ever passes."""
 
 import json
+import re
 from typing import Any
 
 import pytest
 
 from eth_pipeline.contracts.artifact import GateResult
+from eth_pipeline.contracts.wording import coded, said
 from eth_pipeline.models.report import Estimate, EvaluationReport
 from eth_pipeline.registry.gates import deflated_lower_bound, evaluate_gates
 from eth_pipeline.settings import GateSettings
 from eth_pipeline_tests.registry_maker import around, horizon, report
+from eth_pipeline_tests.spoken_chinese import english_in
 
 UNKNOWN = Estimate(value=None, low=None, high=None)
 NAN = float("nan")
@@ -84,6 +87,24 @@ ALONE: list[tuple[str, EvaluationReport, dict[str, Any], str]] = [
         "after 20 tries",
     ),
 ]
+
+
+@pytest.mark.parametrize(("name", "figures", "changes", "reason"), ALONE)
+def test_every_verdict_is_said_in_chinese(
+    name: str, figures: EvaluationReport, changes: dict[str, Any], reason: str
+) -> None:
+    """The reason that is recorded stays English; who shows it says it again."""
+    for gate in judged(figures, **changes).values():
+        assert not re.search("[一-鿿]", gate.reason)
+        assert english_in(said(gate.reason, "zh")) == [], gate.name
+        assert english_in(coded(gate.name, "zh")) == []
+
+
+@pytest.mark.parametrize("figures", [one_horizon(auc=UNKNOWN), one_horizon(auc_minus_volatility=UNKNOWN)])
+def test_what_could_not_be_estimated_is_said_in_chinese(figures: EvaluationReport) -> None:
+    reasons = [gate.reason for gate in judged(figures).values() if "could not be estimated" in gate.reason]
+    assert reasons
+    assert [english_in(said(reason, "zh")) for reason in reasons] == [[]] * len(reasons)
 
 
 def test_a_good_candidate_passes_every_gate() -> None:

@@ -4,11 +4,13 @@ from typing import Any
 
 import pytest
 
+from eth_pipeline.contracts.wording import said
 from eth_pipeline.models.report import EvaluationReport, MemberFigures
 from eth_pipeline.registry.decision import decide
 from eth_pipeline.registry.stacking_switch import judge_stack
 from eth_pipeline.settings import GateSettings
 from eth_pipeline_tests.registry_maker import NOW, around, report
+from eth_pipeline_tests.spoken_chinese import english_in
 
 
 def figures(hours: int, **changes: Any) -> MemberFigures:
@@ -35,6 +37,7 @@ def test_a_stack_proven_better_on_enough_rows_is_switched_on() -> None:
     assert gate.passed
     assert gate.required_for == ()
     assert "on: +0.0060 [+0.0030, +0.0090] AUC over the primary at 5 h on 25000 common rows" in gate.reason
+    assert said(gate.reason, "zh") == "启用：5 小时上比主模型的 AUC 高 +0.0060 [+0.0030, +0.0090]，共 25000 行相同样本"
 
 
 @pytest.mark.parametrize(
@@ -50,11 +53,14 @@ def test_every_reason_keeps_it_off_in_words(changes: dict[str, Any], reason: str
     gate = judge_stack(reported(**changes), settings=GateSettings())
     assert not gate.passed
     assert reason in gate.reason
+    assert english_in(said(gate.reason, "zh")) == []
 
 
 def test_a_horizon_on_which_it_is_worse_keeps_it_off() -> None:
     worse = report(members=(figures(5), figures(12, auc_minus_primary=around(-0.001, half_width=0.004)), figures(24)))
-    assert "worse than the primary at 12 h" in judge_stack(worse, settings=GateSettings()).reason
+    reason = judge_stack(worse, settings=GateSettings()).reason
+    assert "worse than the primary at 12 h" in reason
+    assert said(reason, "zh") == "不启用：12 小时不如主模型（AUC -0.0010）"
 
 
 def test_a_bundle_without_a_stack_is_promoted_on_its_primary_with_stacking_off() -> None:

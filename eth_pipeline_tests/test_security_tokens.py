@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 PACKAGE = Path(__file__).parents[1] / "eth_pipeline"
-DOORS = ("board/door.py", "board/login.py", "serving/door.py")
+DOORS = ("board/web/door.py", "board/web/login.py", "serving/door.py")
 SECRETS = ("token", "digest", "seal", "cookie", "secret")
 
 

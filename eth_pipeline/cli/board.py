@@ -23,8 +23,8 @@ def board(
     on loopback only.
     """
     with refuse_on_error():
-        from eth_pipeline.board.exchange_clock import ExchangeClock
-        from eth_pipeline.board.server import BoardServer
+        from eth_pipeline.board.reading.exchange_clock import ExchangeClock
+        from eth_pipeline.board.web.server import BoardServer
 
         settings = load_settings()
         exchange = urlsplit(settings.exchange.futures_url).netloc

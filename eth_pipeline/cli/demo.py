@@ -88,7 +88,7 @@ def _show_runs(settings: Settings, plan: DemoPlan) -> None:
         run("features, labels, training, decision", TRAINING_ASSETS, rebuild=True)
         out.print(evaluation_table(read_report(newest_candidate(instance))))
         decision = PromotionDecision.model_validate_json((newest_candidate(instance) / DECISION).read_bytes())
-        out.print(decision_table(decision))
+        out.print(decision_table(decision, language=settings.language))
         if decision.promoted:
             run("production bundle, verified", ["production_bundle"])
         else:

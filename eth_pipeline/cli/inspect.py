@@ -9,7 +9,8 @@ import typer
 from rich.table import Table
 
 from eth_pipeline.cli.console import out, print_json, refuse_on_error
-from eth_pipeline.cli.tables import process_table
+from eth_pipeline.cli.tables import health_table, process_table
+from eth_pipeline.cli.words import terminal
 from eth_pipeline.settings import load_settings
 
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
@@ -27,10 +28,10 @@ def health(
         from eth_pipeline.defs.resources import Pipeline
         from eth_pipeline.operations.health import examine
 
-        pipeline = Pipeline()
+        pipeline, settings = Pipeline(), load_settings()
         moment = pipeline.moment()
         report = examine(
-            load_settings(),
+            settings,
             now=moment.now,
             exchange_reachable=moment.reachable,
             exchange=moment.detail,
@@ -39,16 +40,11 @@ def health(
     if as_json:
         print_json(report.as_dict())
     else:
-        table = Table(title="Health", title_justify="left")
-        for name in ("check", "verdict", "detail"):
-            table.add_column(name, overflow="fold")
-        for check in report.checks:
-            if verbose or not check.passed:
-                word = "[green]ok[/]" if check.passed else ("[red]FAIL[/]" if check.required else "[yellow]warn[/]")
-                table.add_row(check.name, word, check.detail)
-        if table.row_count:
-            out.print(table)
-        out.print("[bold green]healthy[/]" if report.healthy else "[bold red]unhealthy[/]")
+        words = terminal(settings.language)
+        if shown := [check for check in report.checks if verbose or not check.passed]:
+            out.print(health_table(shown, language=settings.language))
+        verdict = words("healthy" if report.healthy else "unhealthy")
+        out.print(f"[bold {'green' if report.healthy else 'red'}]{verdict}[/]")
     raise typer.Exit(0 if report.healthy else 1)
 
 
@@ -84,4 +80,4 @@ def manifest(as_json: AsJson = False) -> None:
             lines = "\n".join(f"{k} {v}" for k, v in item.items()) if isinstance(item, dict) else str(item)
             table.add_row(name, lines or "none")
         out.print(table)
-        out.print(process_table(processes))
+        out.print(process_table(processes, language=settings.language))

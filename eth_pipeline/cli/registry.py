@@ -7,11 +7,14 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
+from rich.markup import escape
 from rich.table import Table
 
 from eth_pipeline.cli import air_gap
 from eth_pipeline.cli.console import err, out, print_json, refuse_on_error
+from eth_pipeline.cli.tables import gates_table
 from eth_pipeline.contracts.clock import iso
+from eth_pipeline.contracts.wording import said
 from eth_pipeline.settings import load_settings
 
 promotions_app = typer.Typer(help="The promotion log.", no_args_is_help=True)
@@ -75,7 +78,7 @@ def alias(
         print_json({"consistent": found.consistent, "disagreements": found.disagreements, "check_only": check_only})
     else:
         for sentence in found.disagreements:
-            out.print(f"[red]{sentence}[/]")
+            out.print(f"[red]{escape(said(sentence, settings.language))}[/]")
         out.print("[green]consistent[/]" if found.consistent else "[bold red]not consistent[/]")
     raise typer.Exit(0 if found.consistent else 1)
 
@@ -116,15 +119,8 @@ def show_promotion(
         print_json({**entry.model_dump(mode="json"), "decision": decision.model_dump(mode="json")})
         return
     out.print(f"{entry.sequence}  {iso(entry.at)}  {entry.action}  version {entry.version or '-'}  {entry.decision_id}")
-    out.print(entry.reason, soft_wrap=True, highlight=False, markup=False)
-    table = Table(title="Gates", title_justify="left")
-    for name in ("gate", "verdict", "value", "threshold", "required for", "reason"):
-        table.add_column(name, overflow="fold")
-    for gate in decision.gates:
-        verdict = "[green]pass[/]" if gate.passed else "[red]FAIL[/]"
-        required = ", ".join(gate.required_for)
-        table.add_row(gate.name, verdict, _figure(gate.value), _figure(gate.threshold), required, gate.reason)
-    out.print(table)
+    out.print(said(entry.reason, settings.language), soft_wrap=True, highlight=False, markup=False)
+    out.print(gates_table(decision, language=settings.language))
 
 
 @promotions_app.command("verify")
@@ -232,7 +228,3 @@ def verify_bundle_folder(folder: Annotated[Path, typer.Argument(help="Bundle fol
             f"Bundle {found.fingerprint[:12]} may be loaded until {iso(found.contract.expires_at)} "
             f"(decision {found.decision.decision_id})."
         )
-
-
-def _figure(value: float | str | None) -> str:
-    return f"{value:.4g}" if isinstance(value, float) else str("-" if value is None else value)

@@ -75,7 +75,7 @@ def show_lineage(
         if as_json:
             print_json({step.name: step.facts for step in steps})
         else:
-            out.print(lineage_table(record, steps))
+            out.print(lineage_table(record, steps, language=settings.language))
 
 
 def newest_record(settings: Settings) -> SignalRecord:

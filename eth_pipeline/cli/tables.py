@@ -1,4 +1,4 @@
-"""Terminal tables of the things people ask for: a signal, a decision, an evaluation.
+"""Terminal tables of the things people ask for: a signal, a decision, an evaluation, a lineage, the health.
 
 Belongs here: layout on a terminal. Does not belong: what the figures are, the words in two languages
 (`contracts.wording`).
@@ -12,11 +12,13 @@ from rich.table import Table
 
 from eth_pipeline.cli.console import STATE_STYLE
 from eth_pipeline.cli.words import terminal
-from eth_pipeline.contracts.artifact import PromotionDecision
+from eth_pipeline.contracts.artifact import GateResult, PromotionDecision
 from eth_pipeline.contracts.clock import iso
 from eth_pipeline.contracts.signal import SignalRecord
 from eth_pipeline.contracts.wording import coded, said
+from eth_pipeline.contracts.wording.lineage import fact_name, step_name
 from eth_pipeline.models.report import Estimate, EvaluationReport
+from eth_pipeline.operations.host_health import Check
 from eth_pipeline.operations.lineage import LineageStep
 from eth_pipeline.operations.processes import ProcessStatus
 from eth_pipeline.settings import Language
@@ -70,21 +72,31 @@ def signals_table(records: list[SignalRecord], *, language: Language = "en") -> 
     return table
 
 
-def decision_table(decision: PromotionDecision) -> Table:
-    """Every gate of a decision."""
-    verdict = "[bold green]promoted[/]" if decision.promoted else "[bold yellow]refused[/]"
+def decision_table(decision: PromotionDecision, *, language: Language = "en") -> Table:
+    """Every gate of a decision, and what it comes to."""
+    words, value = terminal(language), partial(said, language=language)
+    verdict = f"[bold green]{value('promoted')}[/]" if decision.promoted else f"[bold yellow]{value('refused')}[/]"
     table = Table(
-        title=f"Promotion decision for {decision.phase}: {verdict}",
-        caption=decision.summary,
+        title=words("Promotion decision for {phase}: {verdict}", phase=value(decision.phase), verdict=verdict),
+        caption=escape(value(decision.summary)),
         title_justify="left",
         caption_justify="left",
     )
     for name in ("gate", "verdict", "value", "threshold", "needed for"):
-        table.add_column(name)
+        table.add_column(words(name))
     for gate in decision.gates:
-        needed = decision.phase in gate.required_for
-        word = "[green]pass[/]" if gate.passed else ("[bold red]FAIL[/]" if needed else "[yellow]fail[/]")
-        table.add_row(gate.name, word, _figure(gate.value), _figure(gate.threshold), ", ".join(gate.required_for))
+        table.add_row(*_gate(gate, decision, language=language))
+    return table
+
+
+def gates_table(decision: PromotionDecision, *, language: Language = "en") -> Table:
+    """Every gate of a decision with its reason."""
+    words = terminal(language)
+    table = Table(title=words("Gates"), title_justify="left")
+    for name in ("gate", "verdict", "value", "threshold", "needed for", "reason"):
+        table.add_column(words(name), overflow="fold")
+    for gate in decision.gates:
+        table.add_row(*_gate(gate, decision, language=language), escape(said(gate.reason, language)))
     return table
 
 
@@ -149,6 +161,14 @@ def _freshness(record: SignalRecord, language: Language) -> str:
     return line + (words("; stale: {names}", names=", ".join(stale)) if stale else "")
 
 
+def _gate(gate: GateResult, decision: PromotionDecision, *, language: Language) -> tuple[str, ...]:
+    words, needed = terminal(language), decision.phase in gate.required_for
+    style = "green" if gate.passed else ("bold red" if needed else "yellow")
+    verdict = f"[{style}]{words('pass' if gate.passed else ('FAIL' if needed else 'fail'))}[/]"
+    phases = ", ".join(said(phase, language) for phase in gate.required_for)
+    return coded(gate.name, language), verdict, _figure(gate.value), _figure(gate.threshold), phases
+
+
 def _figure(value: float | str | None) -> str:
     return f"{value:.4g}" if isinstance(value, float) else ("–" if value is None else str(value))
 
@@ -157,23 +177,41 @@ def _yes(flag: bool) -> str:
     return "yes" if flag else "no"
 
 
-def lineage_table(record: SignalRecord, steps: tuple[LineageStep, ...]) -> Table:
+def lineage_table(record: SignalRecord, steps: tuple[LineageStep, ...], *, language: Language = "en") -> Table:
     """What is behind one signal, from the signal down to the code."""
-    table = Table(title=f"Lineage of {iso(record.decision_time)}", title_justify="left", show_lines=True)
-    table.add_column("step")
-    table.add_column("what identifies it", overflow="fold")
+    words = terminal(language)
+    title = words("Lineage of {hour}", hour=iso(record.decision_time))
+    table = Table(title=title, title_justify="left", show_lines=True)
+    table.add_column(words("step"))
+    table.add_column(words("what identifies it"), overflow="fold")
     for step in steps:
-        table.add_row(step.name, "\n".join(f"{name} {value}" for name, value in step.facts.items()))
+        shown = ((name, _yes(value) if isinstance(value, bool) else str(value)) for name, value in step.facts.items())
+        facts = [f"{fact_name(name, language)} {said(value, language)}" for name, value in shown]
+        table.add_row(step_name(step.name, language), escape("\n".join(facts)))
     return table
 
 
-def process_table(processes: Iterable[ProcessStatus]) -> Table:
+def health_table(checks: Iterable[Check], *, language: Language = "en") -> Table:
+    """Every check with its verdict; a warning is a no that does not make the host unhealthy."""
+    words, value = terminal(language), partial(said, language=language)
+    table = Table(title=words("Health"), title_justify="left")
+    for name in ("check", "verdict", "detail"):
+        table.add_column(words(name), overflow="fold")
+    for check in checks:
+        name, style = ("ok", "green") if check.passed else (("FAIL", "red") if check.required else ("warn", "yellow"))
+        table.add_row(value(check.name), f"[{style}]{words(name)}[/]", escape(value(check.detail)))
+    return table
+
+
+def process_table(processes: Iterable[ProcessStatus], *, language: Language = "en") -> Table:
     """State, start and commit of every process, and what has changed since it started."""
-    table = Table(title="Processes", title_justify="left")
+    words, value = terminal(language), partial(said, language=language)
+    table = Table(title=words("Processes"), title_justify="left")
     for name in ("process", "state", "since", "pid", "commit", "against what lies here"):
-        table.add_column(name, overflow="fold")
+        table.add_column(words(name), overflow="fold")
     for process in processes:
         commit = (process.commit or "")[:12] + ("-dirty" if process.dirty else "")
         since = iso(process.started_at) if process.started_at else ""
-        table.add_row(process.name, process.state, since, str(process.pid or ""), commit, process.statement)
+        pid, statement = str(process.pid or ""), escape(value(process.statement))
+        table.add_row(process.name, value(process.state), since, pid, commit, statement)
     return table

@@ -15,6 +15,7 @@ import dagster as dg
 from pydantic import PrivateAttr
 
 from eth_pipeline.contracts.clock import HOUR, SystemClock, floor_hour, iso
+from eth_pipeline.contracts.wording.health import EXCHANGE_TIME
 from eth_pipeline.errors import EthPipelineError, RegionRestricted
 from eth_pipeline.exchange.transport import Transport
 from eth_pipeline.lake import Lake
@@ -130,7 +131,7 @@ def exchange_moment(transport: Transport, *, wait_seconds: float = 0.0) -> Momen
         return Moment(_estimated(transport), reachable=False, detail=str(error), archive_only=True)
     except EthPipelineError as error:
         return Moment(_estimated(transport), reachable=False, detail=str(error))
-    return Moment(now, reachable=True, detail=f"exchange time {iso(now)}")
+    return Moment(now, reachable=True, detail=EXCHANGE_TIME(time=iso(now)))
 
 
 def _estimated(transport: Transport) -> datetime:

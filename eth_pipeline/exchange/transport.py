@@ -1,8 +1,8 @@
-"""The one HTTP door to the exchange: timeouts, retries, request weight, error classes, provenance.
+"""The one door to the exchange: retries, request weight, error classes, provenance.
 
-Belongs here: sending a request and saying what came back, as JSON, as a file or as one error of `errors`. Does
-not belong: what an endpoint means (`streams`), paging (`pages`), parsing rows, whose data it is (`origin`), whether a
-request may be sent now (`guard`).
+Belongs here: asking until there is an answer, and saying what it is: JSON, a file or one error of `errors`. Does not
+belong: HTTP itself (`wire`), what an endpoint means (`streams`), paging (`pages`), parsing rows, whose data it is
+(`origin`), whether a request may be sent now (`guard`).
 
     answer                                becomes                                            tried again
     timeout, refused, 5xx, cut body       ExchangeUnavailable, counted by the breaker        yes, `attempts` times
@@ -14,42 +14,31 @@ request may be sent now (`guard`).
     a body longer than the settings allow RequestRefused                                     no
 """
 
-import ssl
-import threading
 import time
 from collections.abc import Callable, Mapping
 from datetime import datetime, timedelta
-from functools import cache
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
-from urllib.parse import urlsplit
 
-import httpx2
 import stamina
 
 from eth_pipeline.contracts.clock import Clock, SystemClock, from_milliseconds
-from eth_pipeline.errors import ExchangeUnavailable, RequestRefused, SettingsInvalid
-from eth_pipeline.exchange.body_limit import read_within
-from eth_pipeline.exchange.endpoint import SERVER_TIME, Endpoint, Host, RemoteFile
+from eth_pipeline.errors import ExchangeUnavailable, RequestRefused
+from eth_pipeline.exchange.endpoint import SERVER_TIME, Endpoint, RemoteFile
 from eth_pipeline.exchange.exchange_time import ClockOffset, newest_offset, remember_offset
 from eth_pipeline.exchange.guard import Guard
 from eth_pipeline.exchange.origin import PROVENANCE_HEADER, Origin
 from eth_pipeline.exchange.patience import Patience
 from eth_pipeline.exchange.state import HostState
+from eth_pipeline.exchange.wire import Answer, Unreachable, Wire
 from eth_pipeline.settings import ExchangeSettings
 
 USED_WEIGHT_HEADER = "X-MBX-USED-WEIGHT-1M"
 
 
-@cache
-def _trusted() -> ssl.SSLContext:
-    """Whom to trust, read once per process: an hourly run opens fourteen transports, the file takes 20 ms each time."""
-    return httpx2.create_ssl_context()
-
-
 class Transport:
-    """HTTP to the three hosts of the exchange, with this host's shared state behind it.
+    """Requests to the three hosts of the exchange, with this host's shared state behind it.
 
     Thread-safe. Use it as a context manager or call `close()`.
 
@@ -59,7 +48,6 @@ class Transport:
         clock: wall clock of budgets, bans and breakers.
 
     Attributes:
-        requests_sent: requests of this object so far, tries included.
         state: what this host remembers between processes.
         guard: what may be sent now, and the breakers.
 
@@ -69,23 +57,11 @@ class Transport:
 
     def __init__(self, settings: ExchangeSettings, *, state_path: Path, clock: Clock | None = None) -> None:
         self._settings = settings
-        self._urls: dict[Host, str] = {
-            "futures": settings.futures_url.rstrip("/"),
-            "spot": settings.spot_url.rstrip("/"),
-            "archive": settings.archive_url.rstrip("/"),
-        }
+        self._wire = Wire(settings)
         self._clock = clock or SystemClock()
-        self._lock = threading.Lock()
-        self._origin = Origin({f"{host}_url": url for host, url in self._urls.items()})
-        self.requests_sent = 0
+        self._origin = Origin({f"{host}_url": url for host, url in self._wire.urls.items()})
         self.state = HostState(state_path)
         self.guard = Guard(self.state, settings=settings, clock=self._clock)
-        self._client = httpx2.Client(
-            timeout=httpx2.Timeout(settings.read_timeout_seconds, connect=settings.connect_timeout_seconds),
-            limits=httpx2.Limits(max_connections=2 * settings.archive_parallel_downloads + 4),
-            headers={"User-Agent": "eth-pipeline"},
-            verify=_trusted(),
-        )
 
     def __enter__(self) -> Self:
         return self
@@ -97,8 +73,13 @@ class Transport:
 
     def close(self) -> None:
         """Close connections and the state file."""
-        self._client.close()
+        self._wire.close()
         self.state.close()
+
+    @property
+    def requests_sent(self) -> int:
+        """Requests of this object so far, tries included."""
+        return self._wire.requests_sent
 
     def server_time(self) -> datetime:
         """Exchange time, UTC.
@@ -110,13 +91,13 @@ class Transport:
         asked, started = self._clock.now(), time.monotonic()
         answer = _server_time(self.get_json(SERVER_TIME, {}))
         round_trip = timedelta(seconds=time.monotonic() - started)
-        host = urlsplit(self._urls["futures"]).netloc
+        host = self._wire.location("futures")
         remember_offset(self.state, host, exchange_time=answer, asked=asked, round_trip=round_trip)
         return answer
 
     def clock_offset(self) -> ClockOffset | None:
         """The newest measured difference between the exchange's clock and this host's; None where never measured."""
-        return newest_offset(self.state, urlsplit(self._urls["futures"]).netloc)
+        return newest_offset(self.state, self._wire.location("futures"))
 
     @property
     def known_provenance(self) -> str | None:
@@ -148,17 +129,17 @@ class Transport:
             RateLimited, Banned, CircuitOpen: nothing more may be sent now.
             RegionRestricted, RequestRefused, SettingsInvalid: retrying cannot help.
         """
-        answer: Any = None
+        found: Any = None
 
-        def read(response: httpx2.Response) -> None:
-            nonlocal answer
+        def read(answer: Answer) -> None:
+            nonlocal found
             try:
-                answer = response.json()
+                found = answer.json()
             except (ValueError, RecursionError) as error:
                 raise ExchangeUnavailable(f"GET {endpoint.path}: the answer is no complete JSON ({error}).") from error
 
         self._request(endpoint, params=params, cost=cost, read=read)
-        return answer
+        return found
 
     def get_file(self, key: str) -> RemoteFile | None:
         """Download one archive file; None where the archive has none under `key`.
@@ -168,18 +149,18 @@ class Transport:
         """
         found: RemoteFile | None = None
 
-        def read(response: httpx2.Response) -> None:
+        def read(answer: Answer) -> None:
             nonlocal found
-            if response.status_code != 404:
-                found = RemoteFile(response.content, response.headers.get("Last-Modified"))
+            if answer.status != 404:
+                found = RemoteFile(answer.content, answer.headers.get("Last-Modified"))
 
         self._request(Endpoint("archive", f"/{key}", "none"), params={}, cost=0, read=read)
         return found
 
     def _request(
-        self, endpoint: Endpoint, *, params: Mapping[str, str | int], cost: int, read: Callable[[httpx2.Response], None]
+        self, endpoint: Endpoint, *, params: Mapping[str, str | int], cost: int, read: Callable[[Answer], None]
     ) -> None:
-        host = urlsplit(self._urls[endpoint.host]).netloc
+        host = self._wire.location(endpoint.host)
         self.guard.admit(endpoint, host)
         try:
             for attempt in stamina.retry_context(
@@ -192,69 +173,35 @@ class Transport:
             ):
                 with attempt:
                     self.guard.pay(endpoint, host, cost=cost)
-                    response = self._send(endpoint, params)
-                    self.guard.answered(endpoint, host, status=response.status_code)
-                    self._refuse_bad_status(endpoint, host, response)
-                    read(response)
+                    answer = self._wire.get(endpoint, params)
+                    self.guard.answered(endpoint, host, status=answer.status)
+                    self._refuse_bad_status(endpoint, host, answer)
+                    read(answer)
         except ExchangeUnavailable as error:
-            self.guard.failed(endpoint, host, str(error), unreachable=isinstance(error, _Unreachable))
+            self.guard.failed(endpoint, host, str(error), unreachable=isinstance(error, Unreachable))
             raise
-        self.guard.succeeded(endpoint, host, used_weight=response.headers.get(USED_WEIGHT_HEADER, ""))
+        self.guard.succeeded(endpoint, host, used_weight=answer.headers.get(USED_WEIGHT_HEADER, ""))
 
-    def _send(self, endpoint: Endpoint, params: Mapping[str, str | int]) -> httpx2.Response:
-        url = self._urls[endpoint.host] + endpoint.path
-        with self._lock:
-            self.requests_sent += 1
-        try:
-            with self._client.stream("GET", url, params=dict(params)) as response:
-                return self._received(endpoint, response)
-        except (httpx2.UnsupportedProtocol, httpx2.InvalidURL) as error:
-            raise SettingsInvalid(f"{url} is no usable URL ({error}). Correct {endpoint.host}_url.") from error
-        except (httpx2.ConnectError, httpx2.ConnectTimeout) as error:
-            reason = str(error) or type(error).__name__
-            raise _Unreachable(f"{url} cannot be reached: {reason}. It is asked again later.") from error
-        except httpx2.RequestError as error:  # timeouts, cut bodies
-            reason = str(error) or type(error).__name__
-            raise ExchangeUnavailable(f"GET {url} failed: {reason}. It is asked again later.") from error
-
-    def _received(self, endpoint: Endpoint, response: httpx2.Response) -> httpx2.Response:
-        """The answer with its whole body, unpacked.
-
-        Raises:
-            RequestRefused: the body is longer than the settings allow.
-        """
-        is_file = endpoint.host == "archive"
-        body = read_within(
-            response.iter_bytes(),
-            limit_bytes=self._settings.max_file_bytes if is_file else self._settings.max_answer_bytes,
-            encoding=response.headers.get("Content-Encoding", ""),
-            what=f"GET {self._urls[endpoint.host]}{endpoint.path}",
-            setting=f"exchange.{'max_file_bytes' if is_file else 'max_answer_bytes'}",
-        )
-        for about_the_wire in ("Content-Encoding", "Content-Length"):
-            response.headers.pop(about_the_wire, None)
-        return httpx2.Response(response.status_code, headers=response.headers, content=body)
-
-    def _refuse_bad_status(self, endpoint: Endpoint, host: str, response: httpx2.Response) -> None:
-        status, what = response.status_code, f"GET {self._urls[endpoint.host]}{endpoint.path}"
+    def _refuse_bad_status(self, endpoint: Endpoint, host: str, answer: Answer) -> None:
+        status, what = answer.status, f"GET {self._wire.url(endpoint)}"
         if status == 200:
-            self._origin.check(f"{endpoint.host}_url", response.headers.get(PROVENANCE_HEADER))
+            self._origin.check(f"{endpoint.host}_url", answer.headers.get(PROVENANCE_HEADER))
         elif status in (418, 429):
-            self.guard.hold(host, is_ban=status == 418, retry_after=response.headers.get("Retry-After"))
+            self.guard.hold(host, is_ban=status == 418, retry_after=answer.headers.get("Retry-After"))
         elif status in (403, 451):
             self.guard.restrict(
                 endpoint,
-                f"{what} answered {status}: this address may not use it{_said(response)}. Run from a permitted "
+                f"{what} answered {status}: this address may not use it{answer.said()}. Run from a permitted "
                 "location, or rely on the archive, which is usually still reachable; retrying cannot help.",
             )
         elif status == 404 and endpoint.host == "archive":
             return
         elif 400 <= status < 500:
             raise RequestRefused(
-                f"{what} answered {status}{_said(response)}. Check the symbols and the interval; retrying cannot help."
+                f"{what} answered {status}{answer.said()}. Check the symbols and the interval; retrying cannot help."
             )
         else:
-            raise ExchangeUnavailable(f"{what} answered {status}{_said(response)}. It is asked again later.")
+            raise ExchangeUnavailable(f"{what} answered {status}{answer.said()}. It is asked again later.")
 
 
 def _server_time(answer: Any) -> datetime:
@@ -265,16 +212,3 @@ def _server_time(answer: Any) -> datetime:
             f"GET {SERVER_TIME.path}: the answer names no time ({error!r}), so whoever answers is not the exchange, or "
             "not well. It is asked again later."
         ) from error
-
-
-class _Unreachable(ExchangeUnavailable):
-    """No connection to the host: says nothing about one endpoint."""
-
-
-def _said(response: httpx2.Response) -> str:
-    """The exchange's own error code and text, where the body has them."""
-    try:
-        body = response.json()
-        return f" (code {body['code']}: {body['msg']})"
-    except (ValueError, KeyError, TypeError):
-        return ""

@@ -1,7 +1,7 @@
 """The health check: may this host go on, or start at all?
 
 Belongs here: asking every part of the signal path whether it works, with the true newest rows. Does not belong: the
-parts around it (`host_health`), repairing, alerting.
+parts around it (`host_health`), the sentences (`contracts.wording.health`), repairing, alerting.
 A check never passes because something is absent: the reviewed system's health check was green with no model.
 
 Two occasions. `running`: is everything as it must be for the next signal. `start`: may a service manager start the
@@ -19,6 +19,8 @@ import polars as pl
 from eth_pipeline.contracts.clock import floor_hour, iso
 from eth_pipeline.contracts.signal import SignalRecord
 from eth_pipeline.contracts.tables import KLINES
+from eth_pipeline.contracts.wording import health as wording
+from eth_pipeline.contracts.wording.details import NEWEST_TOO_OLD
 from eth_pipeline.features.build import features_contract
 from eth_pipeline.lake import Lake
 from eth_pipeline.operations import host_health
@@ -71,61 +73,60 @@ def examine(
         checks=(
             _dependencies(),
             *host_health.settings_checks(settings),
-            Check("exchange answers", exchange_reachable, exchange, required=running),
-            asked("lake readable", lambda: _readable(lake, may_be_new=not running)),
+            Check(wording.EXCHANGE_ANSWERS(), exchange_reachable, exchange, required=running),
+            asked(wording.LAKE_READABLE(), lambda: _readable(lake, may_be_new=not running)),
             asked(
-                "lake writable",
+                wording.LAKE_WRITABLE(),
                 lambda: host_health.lake_writable(settings, may_be_new=not running),
                 required="://" not in settings.lake_location,
             ),
             *_streams(lake, settings, now, binding=running),
-            asked("bundle verifies", lambda: _bundle(settings, now), required=live),
+            asked(wording.BUNDLE_VERIFIES(), lambda: _bundle(settings, now), required=live),
             asked(
-                "bundle forecasts the newest hour",
+                wording.BUNDLE_FORECASTS(),
                 lambda: _forecast(lake, settings, now, _hour_to_forecast(lake, settings, now, running=running)),
                 required=live,
             ),
-            asked("newest signal recent", lambda: _recent_signal(lake, settings, now), required=running),
-            asked("newest signal carries ml_*", lambda: _ml_fields(lake, settings), required=live and running),
-            asked("registry answers", lambda: host_health.registry_answers(settings), required=False),
-            asked("alias agrees", lambda: host_health.alias_agrees(settings), required=False),
-            asked("clock", lambda: host_health.clock_agrees(lake, settings), required=False),
-            asked("processes", lambda: host_health.processes_are_current(settings), required=False),
-            asked("disk", lambda: host_health.disk_has_room(settings)),
-            asked("alerts delivered", lambda: host_health.queue_is_delivered(settings), required=False),
+            asked(wording.SIGNAL_RECENT(), lambda: _recent_signal(lake, settings, now), required=running),
+            asked(wording.SIGNAL_CARRIES_ML(), lambda: _ml_fields(lake, settings), required=live and running),
+            asked(wording.REGISTRY_ANSWERS(), lambda: host_health.registry_answers(settings), required=False),
+            asked(wording.ALIAS_AGREES(), lambda: host_health.alias_agrees(settings), required=False),
+            asked(wording.CLOCK(), lambda: host_health.clock_agrees(lake, settings), required=False),
+            asked(wording.PROCESSES(), lambda: host_health.processes_are_current(settings), required=False),
+            asked(wording.DISK(), lambda: host_health.disk_has_room(settings)),
+            asked(wording.ALERTS_DELIVERED(), lambda: host_health.queue_is_delivered(settings), required=False),
         ),
     )
 
 
 def _dependencies() -> Check:
     absent = [name for name in _NEEDED if importlib.util.find_spec(name) is None]
-    detail = f"not installed: {', '.join(absent)}. Run make setup." if absent else f"{len(_NEEDED)} packages found"
-    return Check("dependencies", not absent, detail)
+    detail = wording.NOT_INSTALLED(names=", ".join(absent)) if absent else wording.INSTALLED(count=len(_NEEDED))
+    return Check(wording.DEPENDENCIES(), not absent, detail)
 
 
 def _readable(lake: Lake, *, may_be_new: bool) -> str:
     version = lake.version(KLINES)
     if version is not None:
         newest = lake.newest(KLINES)  # from a file: what the log says of it would do without any
-        until = "no rows" if newest is None else f"{lake.provenance(KLINES)} data until {iso(newest)}"
-        return f"klines at version {version}, {until}"
+        if newest is None:
+            return wording.NO_ROWS_AT(version=version)
+        return wording.ROWS_UNTIL(version=version, provenance=lake.provenance(KLINES), time=iso(newest))
     if may_be_new:
-        return f"nothing is stored in {lake.location} yet; the first hourly run will"
-    raise No(f"There is no klines table in {lake.location}. Run the hourly job once.")
+        return wording.NOTHING_STORED(place=lake.location)
+    raise No(wording.NO_KLINES(place=lake.location))
 
 
 def _streams(lake: Lake, settings: Settings, now: datetime, *, binding: bool) -> tuple[Check, ...]:
     try:
         measured = measure_freshness(lake, settings=settings, now=now)
     except Exception as error:  # as in `asked`
-        return (Check("streams fresh", False, said(error), required=binding),)
+        return (Check(wording.STREAMS_FRESH(), False, said(error), required=binding),)
     return tuple(
         Check(
-            f"{row.stream} {row.symbol} fresh",
+            wording.STREAM_FRESH(stream=row.stream, symbol=row.symbol),
             row.fresh,
-            "no rows"
-            if row.lag_hours is None
-            else f"newest data is {row.lag_hours:.2f} h old, limit {row.max_lag_hours:.2f} h",
+            wording.NO_ROWS() if row.lag_hours is None else NEWEST_TOO_OLD(age=row.lag_hours, limit=row.max_lag_hours),
             required=binding and row.stale_policy in ("block", "halt"),
         )
         for row in measured
@@ -134,7 +135,7 @@ def _streams(lake: Lake, settings: Settings, now: datetime, *, binding: bool) ->
 
 def _bundle(settings: Settings, now: datetime) -> str:
     bundle, version = production_bundle(settings, now=now)
-    return f"version {version}, {bundle.fingerprint[:12]}, expires {iso(bundle.contract.expires_at)}"
+    return wording.BUNDLE(version=version, fingerprint=bundle.fingerprint[:12], time=iso(bundle.contract.expires_at))
 
 
 def _hour_to_forecast(lake: Lake, settings: Settings, now: datetime, *, running: bool) -> datetime:
@@ -144,14 +145,14 @@ def _hour_to_forecast(lake: Lake, settings: Settings, now: datetime, *, running:
     table = features_contract(symbol=settings.symbol, cross_symbols=settings.cross_symbols)
     newest = lake.newest(table, where=pl.col("symbol") == settings.symbol) if lake.is_current(table) else None
     if newest is None:
-        raise No("There is no feature row yet. Run the hourly job.")
+        raise No(wording.NO_FEATURE_ROWS())
     return newest
 
 
 def _forecast(lake: Lake, settings: Settings, now: datetime, hour: datetime) -> str:
     rows = compute_forecasts(lake, settings=settings, now=now, decision_time=hour)
     if not rows.height:
-        raise No(f"There is no feature row for {iso(hour)}. Run the hourly job.")
+        raise No(wording.NO_FEATURE_ROW(hour=iso(hour)))
     return ", ".join(f"{h} h {p:.3f}" for h, p in rows.select("horizon_hours", "probability_up").rows())
 
 
@@ -159,12 +160,12 @@ def _newest_signal(lake: Lake, settings: Settings) -> SignalRecord:
     log = SignalLog(lake, folder=settings.home / "logs")
     for record in log.tail(1, symbol=settings.symbol, phase=settings.phase):
         return record
-    raise No("no signal was ever recorded. Run the hourly job.")
+    raise No(wording.NO_SIGNAL())
 
 
 def _recent_signal(lake: Lake, settings: Settings, now: datetime) -> str:
     record = _newest_signal(lake, settings)
-    text = f"{iso(record.decision_time)}, {record.state}"
+    text = wording.NEWEST_SIGNAL(hour=iso(record.decision_time), state=record.state)
     if now - record.decision_time >= _LATEST_SIGNAL:
         raise No(text)
     return text

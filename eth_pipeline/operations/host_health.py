@@ -1,7 +1,8 @@
 """Is the host around the signal path in order: settings, lake, registry, clock, disk, alerts.
 
 Belongs here: what a check is, and the checks that need neither market data nor a model. Does not belong: the signal
-path (`health`). A check leaves nothing behind: it creates no table, no database, no file that stays.
+path (`health`), the sentences (`contracts.wording.health`). A check leaves nothing behind: it creates no table, no
+database, no file that stays.
 """
 
 import shutil
@@ -14,6 +15,10 @@ from urllib.parse import urlsplit
 
 from eth_pipeline.contracts.clock import iso
 from eth_pipeline.contracts.tables import KLINES
+from eth_pipeline.contracts.wording import health as wording
+from eth_pipeline.contracts.wording.alerts import NO_MESSAGE
+from eth_pipeline.contracts.wording.alias import AGREE
+from eth_pipeline.contracts.wording.processes import ALL_CURRENT, NO_NOTE
 from eth_pipeline.errors import EthPipelineError
 from eth_pipeline.exchange.exchange_time import newest_offset
 from eth_pipeline.exchange.state import HostState
@@ -54,15 +59,15 @@ def asked(name: str, question: Callable[[], str], *, required: bool = True) -> C
 
 def said(error: Exception) -> str:
     """An error as the detail of a check."""
-    text = str(error).strip() or "no message"
+    text = str(error).strip() or NO_MESSAGE()
     return text if isinstance(error, No) else f"{type(error).__name__}: {text}"
 
 
 def settings_checks(settings: Settings) -> tuple[Check, ...]:
     """The files that settings name: each there and usable."""
     return (
-        asked("public keys", lambda: _public_keys(settings), required=settings.phase == "live"),
-        asked("alert targets", lambda: _targets(settings), required=settings.alerts.targets_file is not None),
+        asked(wording.PUBLIC_KEYS(), lambda: _public_keys(settings), required=settings.phase == "live"),
+        asked(wording.ALERT_TARGETS(), lambda: _targets(settings), required=settings.alerts.targets_file is not None),
     )
 
 
@@ -74,19 +79,16 @@ def lake_writable(settings: Settings, *, may_be_new: bool) -> str:
         OSError: the disk's own refusal.
     """
     if "://" in settings.lake_location:
-        raise No(
-            f"{settings.lake_location} is an object store: a probe would leave an object behind. That the newest "
-            "signal is recent is the evidence that it takes writes."
-        )
+        raise No(wording.OBJECT_STORE(place=settings.lake_location))
     folder = Path(settings.lake_location)
     if not folder.exists():
         if not may_be_new:
-            raise No(f"There is no folder {folder}. Run the hourly job once.")
+            raise No(wording.NO_FOLDER(place=str(folder)))
         folder = next(parent for parent in folder.parents if parent.exists())
     with tempfile.TemporaryFile(dir=folder) as probe:
         probe.write(b"health")
         probe.flush()
-    return f"{folder} takes files"
+    return wording.TAKES_FILES(place=str(folder))
 
 
 def registry_answers(settings: Settings) -> str:
@@ -97,7 +99,7 @@ def registry_answers(settings: Settings) -> str:
         RegistryUnavailable: it does not answer.
     """
     named = _registry(settings).named_by(PRODUCTION)
-    return f"production is version {named}" if named is not None else "no version is in production"
+    return wording.PRODUCTION_IS(version=named) if named is not None else wording.NO_PRODUCTION()
 
 
 def alias_agrees(settings: Settings) -> str:
@@ -110,7 +112,7 @@ def alias_agrees(settings: Settings) -> str:
     found = check_alias(_registry(settings), PromotionLog.of(settings.home), home=settings.home)
     if not found.consistent:
         raise No(" ".join(found.disagreements))
-    return "registry, promotion log and this host agree"
+    return AGREE()
 
 
 def clock_agrees(lake: Lake, settings: Settings) -> str:
@@ -131,12 +133,12 @@ def clock_agrees(lake: Lake, settings: Settings) -> str:
         finally:
             state.close()
     if seen is None:
-        raise No("The exchange's clock was never measured from here. Run the hourly job once.")
-    text = f"the exchange is {seen.offset.total_seconds():+.3f} s from this host, measured {iso(seen.measured_at)}"
+        raise No(wording.CLOCK_NEVER_MEASURED())
+    offset, measured_at, limit = seen.offset.total_seconds(), iso(seen.measured_at), settings.exchange.bar_wait_seconds
     embedded = lake.provenance(KLINES) in ("simulated", "replay")
-    if not embedded and abs(seen.offset) > timedelta(seconds=settings.exchange.bar_wait_seconds):
-        raise No(f"{text}; runs wait {settings.exchange.bar_wait_seconds:g} s. Let the host keep time by NTP.")
-    return text
+    if not embedded and abs(seen.offset) > timedelta(seconds=limit):
+        raise No(wording.CLOCK_TOO_FAR(offset=offset, time=measured_at, limit=limit))
+    return wording.CLOCK_OFFSET(offset=offset, time=measured_at)
 
 
 def processes_are_current(settings: Settings) -> str:
@@ -147,11 +149,11 @@ def processes_are_current(settings: Settings) -> str:
     """
     found = process_statuses(settings)
     if not found:
-        raise No("No start was noted here. Start processes by units, `eth-pipeline up` or `eth-pipeline start`.")
+        raise No(NO_NOTE())
     wrong = [p for p in found if p.state is not ProcessState.RUNNING or not (p.same_code and p.same_configuration)]
     if wrong:
         raise No("; ".join(f"{process.name}: {process.statement}" for process in wrong))
-    return f"{', '.join(process.name for process in found)} run what lies here"
+    return ALL_CURRENT(names=", ".join(process.name for process in found))
 
 
 def disk_has_room(settings: Settings) -> str:
@@ -162,10 +164,10 @@ def disk_has_room(settings: Settings) -> str:
     """
     folder = next((place for place in (settings.home, *settings.home.parents) if place.exists()), Path("/"))
     free = shutil.disk_usage(folder).free
-    text = f"{free / 1e9:.1f} GB free, at least {_LEAST_FREE_BYTES / 1e9:.1f} GB needed"
+    figures = {"free": free / 1e9, "least": _LEAST_FREE_BYTES / 1e9}
     if free < _LEAST_FREE_BYTES:
-        raise No(f"{text}. Free space on the disk of {folder}.")
-    return text
+        raise No(wording.DISK_FULL(**figures, place=str(folder)))
+    return wording.DISK_FREE(**figures)
 
 
 def queue_is_delivered(settings: Settings) -> str:
@@ -175,30 +177,30 @@ def queue_is_delivered(settings: Settings) -> str:
         No: some do.
     """
     if not (settings.home / FILE).exists():
-        return "nothing was told yet"
+        return wording.NOTHING_TOLD()
     with open_book(settings, targets=0) as book:
         waiting = book.undelivered()
     if waiting:
-        raise No(f"{waiting} messages wait for delivery. See `eth-pipeline alerts history` and `alerts test`.")
-    return "nothing waits"
+        raise No(wording.MESSAGES_WAIT(waiting=waiting))
+    return wording.NOTHING_WAITS()
 
 
 def _registry(settings: Settings) -> RegistryStore:
     database = settings.home / "mlflow" / "mlflow.db"
     if settings.mlflow_location == f"sqlite:///{database}" and not database.exists():
-        raise No(f"There is no registry in {database} yet. Train and promote a candidate.")
+        raise No(wording.NO_REGISTRY(place=str(database)))
     return RegistryStore(settings.mlflow_location, artifact_root=settings.home / "mlflow" / "artifacts")
 
 
 def _public_keys(settings: Settings) -> str:
     absent = [str(path) for path in settings.public_key_paths if not path.is_file()]
     if absent:
-        raise No(f"No key file at {', '.join(absent)}: no bundle can be verified. See `eth-pipeline keys`.")
-    return f"{len(settings.public_key_paths)} pinned"
+        raise No(wording.NO_KEYS(places=", ".join(absent)))
+    return wording.KEYS_PINNED(count=len(settings.public_key_paths))
 
 
 def _targets(settings: Settings) -> str:
     targets = read_targets(settings.alerts.targets_file)
     if not targets:
-        raise No("alerts.targets_file is not set or empty: nobody is told of anything.")
-    return f"{len(targets)} targets"
+        raise No(wording.NO_TARGETS())
+    return wording.TARGETS(count=len(targets))

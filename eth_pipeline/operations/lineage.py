@@ -1,7 +1,7 @@
 """From a signal back to what made it: forecast, features, bars, model, promotion, code and run.
 
 Belongs here: following the references that a record carries, and reading what they name at the version they name.
-Does not belong: showing it (`cli.signals`, the UI).
+Does not belong: showing it (`cli.signals`, the UI), saying it in a language (`contracts.wording.lineage`).
 
 Everything is read again: a step says what is there now under the name that the record wrote then, and says so where
 it is gone. Feature rows are named by a digest of their values, so two looks can be compared.
@@ -10,16 +10,17 @@ it is gone. Feature rows are named by a digest of their values, so two looks can
 import hashlib
 from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import timedelta
 
 import polars as pl
 from deltalake.exceptions import DeltaError
 
-from eth_pipeline.contracts.clock import iso
+from eth_pipeline.contracts.clock import HOUR, iso
 from eth_pipeline.contracts.decision_tables import CONSENSUS, FORECASTS
 from eth_pipeline.contracts.signal import SignalRecord
 from eth_pipeline.contracts.table import INSTANT, TableContract
 from eth_pipeline.contracts.tables import KLINES, MARK_KLINES
+from eth_pipeline.contracts.wording import lineage as wording
+from eth_pipeline.contracts.wording.board import NONE
 from eth_pipeline.errors import EthPipelineError
 from eth_pipeline.features.build import features_contract
 from eth_pipeline.lake import Lake
@@ -28,8 +29,6 @@ from eth_pipeline.registry.crossings import Crossings
 from eth_pipeline.registry.promotion_log import PromotionLog
 from eth_pipeline.registry.verification import fingerprint, read_data_versions, read_report
 from eth_pipeline.settings import Settings
-
-_HOUR = timedelta(hours=1)
 
 
 @dataclass(frozen=True)
@@ -70,7 +69,7 @@ def _signal(record: SignalRecord) -> LineageStep:
             "emitted_at": iso(record.emitted_at),
             "state": str(record.state),
             "action": str(record.action),
-            "reasons": record.gating_reason or "none",
+            "reasons": record.gating_reason or NONE(),
             "provenance": record.provenance,
         },
     )
@@ -112,11 +111,11 @@ def _read(
     """Rows of a table at the version that the record names."""
     version = record.table_versions.get(table.name)
     if version is None:
-        return LineageStep(name, {"table_version": "none", "note": "the table did not exist when the hour was decided"})
+        return LineageStep(name, {"table_version": NONE(), "note": wording.NO_TABLE()})
     try:
         rows = lake.read(table, where=where, version=version)
     except (DeltaError, EthPipelineError, OSError) as error:
-        note = f"version {version} can no longer be read: {str(error).partition(chr(10))[0]}"
+        note = wording.UNREADABLE(version=version, why=str(error).partition("\n")[0])
         return LineageStep(name, {"table_version": version, "note": note})
     if not rows.height:
         return LineageStep(name, {"table_version": version, "rows": 0})
@@ -140,7 +139,7 @@ def _features(record: SignalRecord, lake: Lake, settings: Settings) -> LineageSt
 
 def _bars(name: str, table: TableContract, record: SignalRecord, lake: Lake) -> LineageStep:
     """The base bars of the hour that ended at the decision."""
-    end, begin = (pl.lit(t, INSTANT) for t in (record.decision_time, record.decision_time - _HOUR))
+    end, begin = (pl.lit(t, INSTANT) for t in (record.decision_time, record.decision_time - HOUR))
     where = (pl.col("symbol") == record.symbol) & (pl.col("close_time") > begin) & (pl.col("close_time") <= end)
 
     def describe(rows: pl.DataFrame) -> dict[str, object]:
@@ -159,20 +158,20 @@ def _bars(name: str, table: TableContract, record: SignalRecord, lake: Lake) -> 
 def _model(record: SignalRecord, settings: Settings) -> LineageStep:
     name = record.ml.ml_fingerprint
     if name is None:
-        return LineageStep("model", {"version": "none", "note": record.ml.ml_reason})
+        return LineageStep("model", {"version": NONE(), "note": record.ml.ml_reason})
     facts: dict[str, object] = {"version": record.model_version, "fingerprint": name}
     folder = settings.home / "production" / name
     try:
         intact = fingerprint(folder) == name
         report, data = read_report(folder), read_data_versions(folder)
     except EthPipelineError as error:
-        return LineageStep("model", facts | {"note": f"no longer on this host: {error}"})
+        return LineageStep("model", facts | {"note": wording.GONE(why=error)})
     headline = report.horizons[0]
     return LineageStep(
         "model",
         facts
         | {
-            "files": "as fingerprinted" if intact else "CHANGED since they were fingerprinted",
+            "files": wording.INTACT() if intact else wording.CHANGED(),
             "algorithm": report.algorithm,
             "verdict": report.verdict,
             f"auc_{headline.horizon_hours}h": headline.auc.value,
@@ -193,7 +192,7 @@ def _promotion(record: SignalRecord, settings: Settings) -> LineageStep:
     moves = ("promoted", "rolled_back", "adopted")
     found = [e for e in entries if e.fingerprint == name and e.action in moves and e.at <= record.emitted_at]
     if not found:
-        return LineageStep("promotion", {"note": "no entry: the hour ran without a model, or it came from elsewhere"})
+        return LineageStep("promotion", {"note": wording.NO_PROMOTION()})
     entry = found[-1]
     return LineageStep(
         "promotion",
@@ -243,7 +242,7 @@ def _code(record: SignalRecord, settings: Settings) -> LineageStep:
             "commit": record.code_commit,
             "run": record.run_id,
             "configuration": record.config_digest,
-            "configuration_in_use_since": used[-1].at if used else "not recorded on this host",
+            "configuration_in_use_since": used[-1].at if used else wording.NOT_RECORDED(),
             "phase": record.phase,
         },
     )

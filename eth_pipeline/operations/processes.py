@@ -24,6 +24,7 @@ from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, ValidationErro
 from eth_pipeline.contracts.clock import iso
 from eth_pipeline.contracts.decision_tables import SIGNALS
 from eth_pipeline.contracts.tables import KLINES, STREAMS
+from eth_pipeline.contracts.wording import processes as wording
 from eth_pipeline.errors import ContractViolation
 from eth_pipeline.lake import Lake
 from eth_pipeline.operations.manifest import (
@@ -200,12 +201,12 @@ def _status(path: Path, here: Present) -> ProcessStatus:
     try:
         note = ProcessNote.model_validate_json(path.read_bytes())
     except (OSError, ValidationError) as error:
-        text = f"its note cannot be read ({type(error).__name__}); starting it again writes a new one"
+        text = wording.UNREADABLE(error=type(error).__name__)
         return ProcessStatus(path.stem, ProcessState.UNREADABLE, text)
     if note.host != platform.node():
-        return _told(note, ProcessState.ELSEWHERE, f"started on the host {note.host}; ask there")
+        return _told(note, ProcessState.ELSEWHERE, wording.ELSEWHERE(host=note.host))
     if not _is_alive(note):
-        return _told(note, ProcessState.ENDED, "no longer runs")
+        return _told(note, ProcessState.ENDED, wording.ENDED())
     return replace(
         _told(note, ProcessState.RUNNING, _statement(note, here)),
         same_code=note.files_digest == here.code.files_digest,
@@ -222,16 +223,16 @@ def _statement(note: ProcessNote, here: Present) -> str:
     found = []
     if note.files_digest != here.code.files_digest:
         if note.commit == here.code.commit:
-            found.append("its code was changed since it started; restart it")
+            found.append(wording.CODE_CHANGED())
         else:
-            found.append(f"runs commit {note.commit[:12]}, here lies {here.code.commit[:12]}; restart it")
+            found.append(wording.OTHER_COMMIT(running=note.commit[:12], here=here.code.commit[:12]))
     if note.config_digest != here.config_digest:
-        found.append(f"runs configuration {note.config_digest[:12]}, this one is {here.config_digest[:12]}")
+        found.append(wording.OTHER_CONFIGURATION(running=note.config_digest[:12], here=here.config_digest[:12]))
     if note.bundle_fingerprint != here.bundle_fingerprint:
-        name = (here.bundle_fingerprint or "none")[:12]
-        since = f", promoted {iso(here.bundle_promoted_at)}" if here.bundle_promoted_at else ""
-        found.append(f"is older than the bundle in use ({name}{since}), which every hour loads anew")
-    return "; ".join(found) or "runs what lies here"
+        name, since = (here.bundle_fingerprint or "none")[:12], here.bundle_promoted_at
+        promoted = wording.OLDER_THAN_PROMOTION(name=name, time=iso(since)) if since else None
+        found.append(promoted or wording.OLDER_THAN_BUNDLE(name=name))
+    return "; ".join(found) or wording.RUNS_WHAT_LIES_HERE()
 
 
 def _is_alive(note: ProcessNote) -> bool:

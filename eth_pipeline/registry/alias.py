@@ -1,13 +1,15 @@
 """Do the registry's production alias, the promotion log and the bundle on this host name the same thing?
 
-Belongs here: the comparison. Does not belong: curing it (`registry.settlement`, `registry.rollback`,
-`registry.production`).
+Belongs here: the comparison. Does not belong: its sentences (`contracts.wording.alias`), curing it
+(`registry.settlement`, `registry.rollback`, `registry.production`).
 """
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from eth_pipeline.contracts.wording import alias as wording
+from eth_pipeline.contracts.wording.board import NONE
 from eth_pipeline.errors import BundleRefused, ContractViolation
 from eth_pipeline.registry.log_state import INTENTS, MOVES, LogHead, last_move, open_intent, require_holds
 from eth_pipeline.registry.mlflow_store import PRODUCTION, RegistryStore
@@ -80,17 +82,10 @@ def _cuts(entries: Sequence[PromotionEntry], store: RegistryStore, here: Pointer
 def _unfinished(entries: Sequence[PromotionEntry], anchor: LogHead | None) -> list[str]:
     intent = open_intent(entries)
     if intent is not None:
-        return [
-            f"The promotion of decision {intent.decision_id} was begun and never finished. The next promotion, "
-            "rollback or materialization of `production_bundle` finishes or closes it."
-        ]
+        return [wording.UNFINISHED(decision=intent.decision_id)]
     followed = anchor.sequence if anchor is not None else 0
     behind = [entry for entry in entries if entry.sequence > followed and entry.action in MOVES]
-    return [
-        f"The log says `{entry.action}` to version {entry.version} (entry {entry.sequence}), and the registry does not "
-        "know of it yet. Materialize `production_bundle`."
-        for entry in behind
-    ]
+    return [wording.NOT_FOLLOWED(action=entry.action, version=entry.version, entry=entry.sequence) for entry in behind]
 
 
 def _alias(entries: Sequence[PromotionEntry], store: RegistryStore, named: str | None) -> list[str]:
@@ -98,11 +93,8 @@ def _alias(entries: Sequence[PromotionEntry], store: RegistryStore, named: str |
     logged = newest.version if newest else None
     found = []
     if named != logged:
-        back = f"`eth-pipeline rollback --to {logged}` puts it back" if logged else "promote a candidate"
-        found.append(
-            f"The production alias names version {named or 'none'}, the promotion log says {logged or 'none'}: the "
-            f"alias was moved by another hand; {back}."
-        )
+        back = wording.ROLL_BACK(version=logged) if logged else wording.PROMOTE()
+        found.append(wording.MOVED_BY_ANOTHER(named=named or NONE(), logged=logged or NONE(), back=back))
     return found + (_decision(entries, store, named) if named is not None else [])
 
 
@@ -115,8 +107,8 @@ def _decision(entries: Sequence[PromotionEntry], store: RegistryStore, named: st
     recorded = [e for e in entries if e.decision_id == version.decision_id and e.action not in (*INTENTS, "abandoned")]
     if any(e.action in MOVES and e.fingerprint == version.fingerprint for e in recorded):
         return []
-    verdict = "refused it" if recorded else "is not in the promotion log"
-    return [f"Version {named} has no passing decision: {version.decision_id or 'none'} {verdict}. It is not loaded."]
+    verdict = wording.REFUSED if recorded else wording.UNRECORDED
+    return [verdict(version=named, decision=version.decision_id or NONE())]
 
 
 def _host(store: RegistryStore, named: str | None, here: Pointer | None) -> list[str]:
@@ -126,10 +118,7 @@ def _host(store: RegistryStore, named: str | None, here: Pointer | None) -> list
     except BundleRefused:
         production = None  # said already
     if (production.fingerprint if production else None) != (here.fingerprint if here else None):
-        found.append(
-            f"This host runs version {here.version if here else 'none'}, the registry's production is version "
-            f"{named or 'none'}. Materialize `production_bundle`."
-        )
+        found.append(wording.HOST_BEHIND(here=here.version if here else NONE(), named=named or NONE()))
     if here is not None and here.unreconciled:
-        found.append(f"This host is in doubt about the registry: {here.unreconciled}. Materialize `production_bundle`.")
+        found.append(wording.IN_DOUBT(why=here.unreconciled))
     return found

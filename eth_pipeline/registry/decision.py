@@ -1,7 +1,8 @@
 """The promotion decision: the verdicts of all gates combined for one phase, in words.
 
 Belongs here: promoted or refused, the readable id, the summary. Does not belong: the gates themselves
-(`registry.gates`), signing or registering the outcome (`registry.promotion`).
+(`registry.gates`), the sentences (`contracts.wording.gates`), signing or registering the outcome
+(`registry.promotion`).
 """
 
 from datetime import datetime
@@ -10,6 +11,7 @@ from pydantic import TypeAdapter, ValidationError
 
 from eth_pipeline.contracts.artifact import GateResult, PromotionDecision, Provenance
 from eth_pipeline.contracts.clock import require_utc
+from eth_pipeline.contracts.wording import gates as wording
 from eth_pipeline.errors import ProvenanceMismatch
 from eth_pipeline.models.report import Estimate, EvaluationReport
 from eth_pipeline.registry.gates import evaluate_gates
@@ -74,15 +76,21 @@ def _summary(
 ) -> str:
     required = [gate for gate in gates if phase in gate.required_for]
     failed = [gate for gate in required if not gate.passed]
-    subject = f"Candidate {fingerprint[:12]} ({report.algorithm}, {report.symbol}, {report.provenance} data)"
-    if promoted:
-        verdict = f"{subject} is promoted for {phase}: all {len(required)} gates pass."
-    else:
-        reasons = "; ".join(f"{gate.name}: {gate.reason}" for gate in failed)
-        verdict = f"{subject} is refused for {phase}: {len(failed)} of {len(required)} gates fail. {reasons}."
     others = [gate for gate in gates if gate.required_for and phase not in gate.required_for and not gate.passed]
-    outlook = "".join(f" For {gate.required_for[0]} it would also fail {gate.name}: {gate.reason}." for gate in others)
-    return f"{verdict}{outlook} {report.verdict}"
+    more = report.verdict
+    for gate in reversed(others):
+        more = wording.ALSO_FAILS(phase=gate.required_for[0], gate=gate.name, reason=gate.reason, more=more)
+    subject = {
+        "fingerprint": fingerprint[:12],
+        "algorithm": report.algorithm,
+        "symbol": report.symbol,
+        "provenance": report.provenance,
+        "phase": phase,
+    }
+    if promoted:
+        return wording.PROMOTED(**subject, count=len(required), more=more)
+    reasons = "; ".join(f"{gate.name}: {gate.reason}" for gate in failed)
+    return wording.REFUSED(**subject, failed=len(failed), count=len(required), reasons=reasons, more=more)
 
 
 def _provenance(value: str) -> Provenance:

@@ -1,15 +1,17 @@
 """Whether the stack may act instead of the primary: the only place where stacking is switched on.
 
-Belongs here: the verdict and its reason. Does not belong: fitting the stack (`models.stacking`), the other gates
-(`registry.gates`). No setting and no environment variable switches stacking on; a promotion decision does.
+Belongs here: the verdict. Does not belong: its sentences (`contracts.wording.gates`), fitting the stack
+(`models.stacking`), the other gates (`registry.gates`). No setting and no environment variable switches stacking on; a
+promotion decision does.
 """
 
 from eth_pipeline.contracts.artifact import GateResult
+from eth_pipeline.contracts.wording import gates as wording
 from eth_pipeline.models.report import EvaluationReport, MemberFigures
 from eth_pipeline.models.stacking import ALGORITHM
 from eth_pipeline.settings import GateSettings
 
-NAME = "stacking"
+NAME = wording.STACKING()
 
 
 def judge_stack(report: EvaluationReport, *, settings: GateSettings) -> GateResult:
@@ -21,29 +23,29 @@ def judge_stack(report: EvaluationReport, *, settings: GateSettings) -> GateResu
     """
     stack = sorted((m for m in report.members if m.algorithm == ALGORITHM), key=lambda m: m.horizon_hours)
     if len(stack) != len(report.horizons):
-        return _verdict(None, settings, passed=False, reason="off: the bundle has no stack over all horizons")
+        return _verdict(None, settings, passed=False, reason=wording.STACK_ABSENT())
     rows = min(figures.rows for figures in stack)
     if rows < settings.stacking_min_samples:
-        reason = f"off: the stack has {rows} out-of-fold rows, {settings.stacking_min_samples} are needed"
+        reason = wording.STACK_SHORT(rows=rows, needed=settings.stacking_min_samples)
         return _verdict(rows, settings, passed=False, reason=reason)
     if problem := next((text for figures in stack if (text := _not_better(figures, first=stack[0]))), None):
-        return _verdict(rows, settings, passed=False, reason=f"off: {problem}")
+        return _verdict(rows, settings, passed=False, reason=problem)
     low, high = stack[0].auc_minus_primary.low, stack[0].auc_minus_primary.high
     gained = f"{stack[0].auc_minus_primary.value:+.4f} [{low:+.4f}, {high:+.4f}]"
-    reason = f"on: {gained} AUC over the primary at {stack[0].horizon_hours} h on {rows} common rows"
+    reason = wording.STACK_ON(gained=gained, hours=stack[0].horizon_hours, rows=rows)
     return _verdict(rows, settings, passed=True, reason=reason)
 
 
 def _not_better(figures: MemberFigures, *, first: MemberFigures) -> str | None:
-    difference = figures.auc_minus_primary
+    difference, hours = figures.auc_minus_primary, figures.horizon_hours
     if difference.value is None or difference.low is None:
-        return f"too few rows to compare at {figures.horizon_hours} h"
+        return wording.STACK_UNKNOWN(hours=hours)
     if figures is first and difference.low <= 0:
-        return f"not proven better than the primary at {figures.horizon_hours} h (lower bound {difference.low:+.4f})"
+        return wording.STACK_UNPROVEN(hours=hours, low=difference.low)
     if difference.value < 0:
-        return f"worse than the primary at {figures.horizon_hours} h ({difference.value:+.4f} AUC)"
+        return wording.STACK_WORSE(hours=hours, difference=difference.value)
     if figures.log_loss >= figures.log_loss_primary:
-        return f"no lower log loss than the primary at {figures.horizon_hours} h"
+        return wording.STACK_NOT_SHARPER(hours=hours)
     return None
 
 

@@ -60,7 +60,8 @@ class Settings(BaseSettings):
     lake_retention_hours: int = Field(24 * 60, ge=24, description="Old table versions stay readable this long.")
     phase: Phase = Field("paper", description="paper may degrade; live is fail-closed.")
     language: Language = Field(
-        "en", description="Language of what people read in operation: reasons, alerts, board, signal tables."
+        "en",
+        description="Language of what people read in operation: reasons, alerts, board, terminal tables.",
     )
     symbol: str = Field("ETHUSDT", description="The traded symbol.")
     cross_symbols: tuple[str, ...] = Field(("BTCUSDT", "SOLUSDT", "BNBUSDT"), description="Feature symbols.")

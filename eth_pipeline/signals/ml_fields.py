@@ -50,18 +50,18 @@ def record_ml(
         ml_remote_inference=forecast.remote if forecast else False,
         ml_stacking_enabled=model.stacking_enabled if model else False,
         ml_feature_coverage=forecast.coverage if forecast else None,
-        ml_reason=distrusted or _answered(ml, forecast),
+        ml_reason=distrusted or _answered(ml, forecast, model),
         ml_error=None if ml.available else ml.detail,
     )
 
 
-def _answered(ml: MlAvailability, forecast: Forecast | None) -> str:
+def _answered(ml: MlAvailability, forecast: Forecast | None, model: ModelInfo | None) -> str:
     """Who answered; where the inference service was asked and did not, also why."""
-    if forecast is None or not ml.available:
+    if forecast is None or model is None or not ml.available:
         return ml.detail
     if forecast.fallback_reason:
-        return ANSWERED_HERE(answered=ml.detail, why=forecast.fallback_reason)
-    return ANSWERED_REMOTELY(answered=ml.detail) if forecast.remote else ml.detail
+        return ANSWERED_HERE(version=model.version, why=forecast.fallback_reason)
+    return ANSWERED_REMOTELY(version=model.version) if forecast.remote else ml.detail
 
 
 def _direction(view: float) -> Action:

@@ -1,13 +1,14 @@
-"""The labels of the board's pages, the words of its states, and whether its newest record is of now.
+"""What the board says: the words of its states and refusals, and whether its newest record is of now.
 
-Belongs here: the words in both languages. Does not belong: layout (board/templates), which facts a page shows. A
-template names a label by its English text; a test holds that each is here and that none here is unused.
+Belongs here: the words in both languages. Does not belong: the labels (`labels`), layout
+(board/showing/templates), which facts a page shows.
 """
 
 from types import MappingProxyType
 
 from eth_pipeline.contracts.wording.phrase import Phrase
 
+NONE = Phrase("none", "无")
 STATES = (
     Phrase("tradeable", "可交易"),
     Phrase("degraded", "降级"),
@@ -34,7 +35,7 @@ STATES = (
     Phrase("stressed", "剧烈"),
     Phrase("yes", "是"),
     Phrase("no", "否"),
-    Phrase("none", "无"),
+    NONE,
     Phrase("promoted", "晋升"),
     Phrase("rolled_back", "回滚"),
     Phrase("adopted", "手工启用"),
@@ -85,28 +86,12 @@ STANDING_OVERDUE = Phrase(
     "没有 {hour} 的记录，它最迟应在 {due} 到。最新一条属于 {known}，距今 {age}。请检查守护进程：eth-pipeline "
     "health --verbose。",
 )
+STANDING_UNREADABLE = Phrase("the signal log cannot be read", "信号日志读不出")
 DURATIONS = (
     Phrase("{days:d} d {hours:d} h", "{days} 天 {hours} 小时"),
     Phrase("{hours:d} h {minutes:d} min", "{hours} 小时 {minutes} 分"),
     Phrase("{minutes:d} min", "{minutes} 分钟"),
     Phrase("{seconds:d} s", "{seconds} 秒"),
-)
-
-PROCESS_STATEMENTS = (
-    Phrase("runs what lies here", "与本机现状一致"),
-    Phrase("no longer runs", "已不再运行"),
-    Phrase("its code was changed since it started; restart it", "启动后代码有改动；请重启"),
-    Phrase("runs commit {running}, here lies {here}; restart it", "运行的是提交 {running}，本机现为 {here}；请重启"),
-    Phrase("runs configuration {running}, this one is {here}", "运行的是配置 {running}，当前为 {here}"),
-    Phrase(
-        "is older than the bundle in use ({name}), which every hour loads anew",
-        "启动早于正在使用的模型包（{name}）；每小时会重新加载",
-    ),
-    Phrase("started on the host {host}; ask there", "在主机 {host} 上启动；请到那里查看"),
-    Phrase(
-        "its note cannot be read ({error}); starting it again writes a new one",
-        "它的记录读不出（{error}）；重新启动会写新的",
-    ),
 )
 
 PROBLEMS = (

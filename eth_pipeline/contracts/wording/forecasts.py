@@ -7,8 +7,10 @@ score is (`signals.strategy`), how a model is judged (`models.evaluation`).
 from eth_pipeline.contracts.wording.phrase import Phrase
 
 ANSWERED = Phrase("version {version} answered", "版本 {version} 已给出预测")
-ANSWERED_HERE = Phrase("{answered} on this host: {why}", "{answered}（本机推理）：{why}")
-ANSWERED_REMOTELY = Phrase("{answered} through the inference service", "{answered}（推理服务）")
+ANSWERED_HERE = Phrase("version {version} answered on this host: {why}", "版本 {version} 已给出预测（本机推理）：{why}")
+ANSWERED_REMOTELY = Phrase(
+    "version {version} answered through the inference service", "版本 {version} 已给出预测（推理服务）"
+)
 
 NO_NUMBER = Phrase(
     "the {name} at {key} is {value}, which is no number; such an answer is no forecast",

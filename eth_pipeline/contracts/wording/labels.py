@@ -1,7 +1,7 @@
 """The labels of the board's pages, each named in a template by its English text.
 
 Belongs here: the words in both languages; a test holds that every label of a template is here and none is unused. Does
-not belong: codes and sentences that records hold (`board`, `reasons`, `forecasts`), layout (board/templates).
+not belong: codes and sentences that records hold (`board`, `reasons`, `forecasts`), layout (board/showing/templates).
 """
 
 from types import MappingProxyType

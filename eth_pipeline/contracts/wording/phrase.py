@@ -1,7 +1,6 @@
 """A sentence in two languages, and the book that turns a written sentence into the reader's language.
 
-Belongs here: filling in, reading back, looking up. Does not belong: the sentences (`reasons`, `forecasts`, `alerts`,
-`board`, `terminal`).
+Belongs here: filling in, reading back, looking up. Does not belong: the sentences, which are the other modules here.
 
 Whatever is stored, logged or answered as JSON is English, written by the phrase itself. Where a person reads it, the
 book finds the phrase that wrote it, reads what was filled in, and says the same in the language of the settings: so
@@ -105,14 +104,15 @@ class PhraseBook:
 
     Args:
         phrases: the longest fixed text is tried first, so that a special phrase wins over a general one.
-        otherwise: what becomes of a text that no phrase wrote, given what says its parts; by default it stays.
+        apart: says a text that is several sentences in a row, given what says each; leaves any other as it is. It is
+            asked before the phrases: the first sentence must not swallow the rest.
     """
 
     def __init__(
-        self, phrases: Iterable[Phrase], *, otherwise: Callable[[str, Callable[[str], str]], str] | None = None
+        self, phrases: Iterable[Phrase], *, apart: Callable[[str, Callable[[str], str]], str] | None = None
     ) -> None:
         self.phrases = tuple(phrases)
-        self._otherwise = otherwise or (lambda text, _: text)
+        self._apart = apart or (lambda text, _: text)
         self._fixed = {phrase.en: phrase for phrase in self.phrases if not phrase.names}
         filled = [phrase for phrase in self.phrases if phrase.names]
         self._filled = sorted(filled, key=lambda phrase: (len(phrase.anchor), phrase.fixed_length), reverse=True)
@@ -123,6 +123,8 @@ class PhraseBook:
             return text
         if text in self._fixed:
             return self._fixed[text].zh
+        if (shown := self._apart(text, lambda part: self.said(part, language))) != text:
+            return shown
         for phrase in self._filled:
             if (values := phrase.read(text)) is None:
                 continue
@@ -132,7 +134,7 @@ class PhraseBook:
             if phrase.is_loose and inner == values:
                 continue  # somebody else's sentence that happens to have a semicolon
             return phrase.zh.format(**inner)
-        return self._otherwise(text, lambda part: self.said(part, language))
+        return text
 
 
 def phrases_of(module: ModuleType) -> Iterator[Phrase]:

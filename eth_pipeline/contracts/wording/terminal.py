@@ -1,4 +1,4 @@
-"""The words of the terminal tables about signals and alerts.
+"""The words of the terminal tables about signals, alerts, gates, health and lineage.
 
 Belongs here: the words in both languages. Does not belong: layout (`cli.tables`, `cli.alerts`), help texts and errors,
 which are English.
@@ -58,6 +58,33 @@ TERMINAL: MappingProxyType[str, Phrase] = MappingProxyType(
             ),
             ("alive", "运行正常"),
             ("overdue", "逾期"),
+            # gates
+            ("Promotion decision for {phase}: {verdict}", "晋升决定（{phase}）：{verdict}"),
+            ("Gates", "闸门"),
+            ("gate", "闸门"),
+            ("verdict", "结论"),
+            ("threshold", "阈值"),
+            ("needed for", "适用阶段"),
+            ("reason", "原因"),
+            ("pass", "通过"),
+            ("fail", "未过"),
+            ("FAIL", "不通过"),
+            # health, lineage, processes
+            ("Health", "健康检查"),
+            ("check", "检查"),
+            ("detail", "说明"),
+            ("ok", "正常"),
+            ("warn", "警告"),
+            ("healthy", "健康"),
+            ("unhealthy", "不健康"),
+            ("Lineage of {hour}", "{hour} 的血缘"),
+            ("step", "步骤"),
+            ("what identifies it", "标识"),
+            ("Processes", "进程"),
+            ("process", "进程"),
+            ("pid", "进程号"),
+            ("commit", "提交"),
+            ("against what lies here", "与本机现状相比"),
         )
     }
 )

@@ -5,11 +5,11 @@ Belongs here: the wiring. Does not belong: routes, who may look, sockets (`servi
 
 from datetime import timedelta
 
-from eth_pipeline.board.application import make_application
-from eth_pipeline.board.door import Sessions
-from eth_pipeline.board.login import Attempts
-from eth_pipeline.board.source import BoardSource
-from eth_pipeline.board.token import read_token
+from eth_pipeline.board.reading.source import BoardSource
+from eth_pipeline.board.web.application import make_application
+from eth_pipeline.board.web.door import Sessions
+from eth_pipeline.board.web.login import Attempts
+from eth_pipeline.board.web.token import read_token
 from eth_pipeline.contracts.clock import Clock
 from eth_pipeline.contracts.listening import is_loopback, require_safe
 from eth_pipeline.serving.listening_server import LOOPBACK, ListeningServer

@@ -21,8 +21,8 @@ from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from eth_pipeline.board.problems import API, problem
-from eth_pipeline.board.templating import LANGUAGE
+from eth_pipeline.board.showing.templating import LANGUAGE
+from eth_pipeline.board.web.problems import API, problem
 from eth_pipeline.contracts.clock import Clock
 from eth_pipeline.contracts.listening import is_loopback
 from eth_pipeline.settings import Language

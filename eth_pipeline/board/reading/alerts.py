@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
-from eth_pipeline.board.sqlite_view import looking_into
+from eth_pipeline.board.reading.sqlite_view import looking_into
 from eth_pipeline.operations.alerting.book import FILE
 
 _RAISED = (

@@ -10,11 +10,11 @@ from datetime import datetime, timedelta
 
 import polars as pl
 
-from eth_pipeline.board.account import Account, AccountReader
-from eth_pipeline.board.alerts import Alerts, read_alerts
-from eth_pipeline.board.model_card import ModelCard, read_model_card
-from eth_pipeline.board.parts import reading
-from eth_pipeline.board.standing import Standing, stand
+from eth_pipeline.board.reading.account import Account, AccountReader
+from eth_pipeline.board.reading.alerts import Alerts, read_alerts
+from eth_pipeline.board.reading.model_card import ModelCard, read_model_card
+from eth_pipeline.board.reading.parts import reading
+from eth_pipeline.board.reading.standing import Standing, stand
 from eth_pipeline.contracts.clock import HOUR, Clock, floor_hour
 from eth_pipeline.contracts.decision_tables import SIGNALS
 from eth_pipeline.contracts.signal import SignalRecord, StreamFreshness

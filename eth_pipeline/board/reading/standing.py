@@ -1,6 +1,6 @@
 """Whether the newest record is the signal of now: the one judgement that keeps old figures from passing as current.
 
-Belongs here: the judgement and its sentence. Does not belong: reading records (`source`), showing them (`pages`).
+Belongs here: the judgement and its sentence. Does not belong: reading records (`source`), showing them (`web.pages`).
 
     current   the record is of the hour that runs now
     waiting   the hour has just begun and its record is not due yet

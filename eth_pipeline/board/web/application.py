@@ -15,16 +15,16 @@ from starlette.responses import Response
 from starlette.staticfiles import StaticFiles
 from starlette.types import ASGIApp
 
-from eth_pipeline.board.answers import Answers, secrets_of
-from eth_pipeline.board.api import PREFIX, make_api
-from eth_pipeline.board.bodies import Problem
-from eth_pipeline.board.door import STATIC, Door, Sessions
-from eth_pipeline.board.login import Attempts, make_login
-from eth_pipeline.board.pages import make_pages
-from eth_pipeline.board.parts import PartUnreadable
-from eth_pipeline.board.problems import problem
-from eth_pipeline.board.source import BoardSource
-from eth_pipeline.board.templating import STATIC_FOLDER
+from eth_pipeline.board.reading.parts import PartUnreadable
+from eth_pipeline.board.reading.source import BoardSource
+from eth_pipeline.board.showing.bodies import Problem
+from eth_pipeline.board.showing.templating import STATIC_FOLDER
+from eth_pipeline.board.web.answers import Answers, secrets_of
+from eth_pipeline.board.web.api import PREFIX, make_api
+from eth_pipeline.board.web.door import STATIC, Door, Sessions
+from eth_pipeline.board.web.login import Attempts, make_login
+from eth_pipeline.board.web.pages import make_pages
+from eth_pipeline.board.web.problems import problem
 
 OPENAPI = f"{PREFIX}/openapi.json"
 

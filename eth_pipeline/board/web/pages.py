@@ -1,6 +1,7 @@
 """The pages: one for now, one for the last seven days, one per hour.
 
-Belongs here: which facts a page gets. Does not belong: reading them (`source`), layout (templates), the JSON API.
+Belongs here: which facts a page gets. Does not belong: reading them (`reading.source`), layout (`showing`), the JSON
+API (`api`).
 """
 
 from datetime import datetime, timedelta
@@ -9,17 +10,19 @@ from fastapi import APIRouter
 from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response
 
-from eth_pipeline.board.api import DEFAULT_RECORDS, DEFAULT_SPAN, instant
-from eth_pipeline.board.door import HEALTH, METRICS, Sessions
-from eth_pipeline.board.drawn import draw_account, horizon_rows, timeframe_rows
-from eth_pipeline.board.metrics import CONTENT_TYPE, render_metrics
-from eth_pipeline.board.parts import PartUnreadable, attempt
-from eth_pipeline.board.problems import problem
-from eth_pipeline.board.source import BoardSource
-from eth_pipeline.board.templating import page
+from eth_pipeline.board.reading.parts import PartUnreadable, attempt
+from eth_pipeline.board.reading.source import BoardSource
+from eth_pipeline.board.showing.drawn import draw_account, horizon_rows, timeframe_rows
+from eth_pipeline.board.showing.metrics import CONTENT_TYPE, render_metrics
+from eth_pipeline.board.showing.templating import page
+from eth_pipeline.board.web.api import DEFAULT_RECORDS, DEFAULT_SPAN, instant
+from eth_pipeline.board.web.door import HEALTH, METRICS, Sessions
+from eth_pipeline.board.web.problems import problem
 from eth_pipeline.contracts.artifact import expired
 from eth_pipeline.contracts.clock import HOUR, parse_instant
+from eth_pipeline.contracts.wording import said
 from eth_pipeline.contracts.wording.alerts import ALERTS
+from eth_pipeline.contracts.wording.board import STANDING_UNREADABLE
 from eth_pipeline.contracts.wording.reasons import REASONS
 
 _OLD = 2 * HOUR
@@ -91,12 +94,14 @@ def make_pages(source: BoardSource, *, sessions: Sessions) -> APIRouter:
 
     @router.get(HEALTH)
     def health() -> Response:
-        """200 while no record is late; open to everybody, so it says no more than that."""
+        """200 while no record is late; open to everybody, so it says no more than that: a code, and why for people."""
+        language = source.settings.language
         try:
             standing = source.standing(now=source.clock.now())
         except PartUnreadable:
-            return PlainTextResponse("unreadable: the signal log cannot be read\n", status_code=503)
-        return PlainTextResponse(f"{standing.status}: {standing.statement}\n", 200 if standing.healthy else 503)
+            return PlainTextResponse(f"unreadable: {said(STANDING_UNREADABLE(), language)}\n", status_code=503)
+        statement = said(standing.statement, language)
+        return PlainTextResponse(f"{standing.status}: {statement}\n", 200 if standing.healthy else 503)
 
     return router
 

@@ -1,6 +1,6 @@
 """What the JSON API answers: one model per route, which is also its documentation.
 
-Belongs here: shapes. Does not belong: filling them (`api`).
+Belongs here: shapes. Does not belong: filling them (`web.api`).
 
 No body carries an age that changes with every second: a client gets 304 until something has happened. Where a figure
 needs an instant, that instant is the last full minute and is in the body.
@@ -11,7 +11,7 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from eth_pipeline.board.standing import Status
+from eth_pipeline.board.reading.standing import Status
 from eth_pipeline.contracts.artifact import DataVersions, PromotionDecision, RuntimeContract
 from eth_pipeline.contracts.flat_signal import FLAT_SIGNAL
 from eth_pipeline.contracts.signal import StreamFreshness

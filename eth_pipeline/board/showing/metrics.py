@@ -1,6 +1,6 @@
 """`/metrics`: the figures that an alarm system watches, in the Prometheus text format 0.0.4.
 
-Belongs here: names, help texts, the format. Does not belong: reading (`source`).
+Belongs here: names, help texts, the format. Does not belong: reading (`reading.source`).
 
 A figure that cannot be read is absent, and `eth_pipeline_board_part_readable` says so: an alarm on absence works, an
 alarm on a 0 that means "unknown" does not. State and action are of the record of this hour, so both are 0 in every
@@ -10,9 +10,9 @@ label while there is none.
 from collections.abc import Iterable, Mapping
 from typing import NamedTuple
 
-from eth_pipeline.board.parts import Part, attempt
-from eth_pipeline.board.source import BoardSource
-from eth_pipeline.board.standing import Standing
+from eth_pipeline.board.reading.parts import Part, attempt
+from eth_pipeline.board.reading.source import BoardSource
+from eth_pipeline.board.reading.standing import Standing
 from eth_pipeline.contracts.signal import Action, SignalState
 from eth_pipeline.trading.performance import Figures
 

@@ -1,6 +1,6 @@
 """Templates of the package and the way figures and words are written in them.
 
-Belongs here: the environment of each language, filters. Does not belong: which figures (`pages`), the words
+Belongs here: the environment of each language, filters. Does not belong: which figures (`web.pages`), the words
 (`contracts.wording`), their look (static/board.css). Everything is escaped; a name that a template mistypes is an error
 and not a blank. `say` is a label, named by its English text; the filter `said` says a recorded text, `coded` a code.
 """
@@ -16,9 +16,10 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from starlette.requests import Request
 from starlette.responses import HTMLResponse
 
-from eth_pipeline.board.standing import duration
+from eth_pipeline.board.reading.standing import duration
 from eth_pipeline.contracts.clock import iso, parse_instant
 from eth_pipeline.contracts.wording import LABELS, coded, said
+from eth_pipeline.contracts.wording.lineage import fact_name, step_name
 from eth_pipeline.settings import Language
 
 LANGUAGE = "language"
@@ -89,7 +90,7 @@ def _digest_of_static() -> str:
 @cache
 def _environment(language: Language) -> Environment:
     made = Environment(
-        loader=PackageLoader("eth_pipeline.board"),
+        loader=PackageLoader("eth_pipeline.board.showing"),
         autoescape=True,
         undefined=StrictUndefined,
         trim_blocks=True,
@@ -101,6 +102,8 @@ def _environment(language: Language) -> Environment:
         "duration": lambda span: said(duration(span), language),
         "figure": lambda value: said(figure(value), language) if isinstance(value, bool) else figure(value),
         "said": partial(said, language=language),
+        "step_name": partial(step_name, language=language),
+        "fact_name": partial(fact_name, language=language),
     }
     made.globals |= {
         "html_language": HTML_LANGUAGES[language],

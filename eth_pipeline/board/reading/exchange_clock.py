@@ -8,7 +8,7 @@ import sqlite3
 from datetime import datetime, timedelta
 from pathlib import Path
 
-from eth_pipeline.board.sqlite_view import first_row
+from eth_pipeline.board.reading.sqlite_view import first_row
 from eth_pipeline.contracts.clock import Clock
 
 STATE_FILE = "exchange_state.sqlite"

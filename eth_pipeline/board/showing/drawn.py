@@ -7,8 +7,8 @@ from dataclasses import dataclass
 
 from markupsafe import Markup
 
-from eth_pipeline.board.account import Account
-from eth_pipeline.board.charts import interval_bar, line_chart, signed_bar
+from eth_pipeline.board.reading.account import Account
+from eth_pipeline.board.showing.charts import interval_bar, line_chart, signed_bar
 from eth_pipeline.contracts.signal import ExpectedReturn, MlFields, SignalRecord, TimeframeScore
 
 BPS = 1e4

@@ -1,7 +1,7 @@
 """The paper account as the board shows it: figures, the curve of equity, how deep it is below its peak.
 
 Belongs here: reading the ledger without touching it, thinning the curve. Does not belong: what events mean
-(`trading.ledger`), figures (`trading.performance`), drawing (`charts`).
+(`trading.ledger`), figures (`trading.performance`), drawing (`showing.charts`).
 """
 
 from dataclasses import dataclass

@@ -1,6 +1,6 @@
 """The JSON API below `/api/v1`: what the pages show, for programs.
 
-Belongs here: routes, parameters, filling the bodies. Does not belong: reading (`source`), who may ask (`door`),
+Belongs here: routes, parameters, filling the bodies. Does not belong: reading (`reading.source`), who may ask (`door`),
 ETags and headers (`answers`).
 """
 
@@ -12,7 +12,8 @@ from typing import Annotated
 from fastapi import APIRouter, HTTPException, Path, Query
 from pydantic import BeforeValidator
 
-from eth_pipeline.board.bodies import (
+from eth_pipeline.board.reading.source import BoardSource
+from eth_pipeline.board.showing.bodies import (
     SIGNAL,
     AccountBody,
     AlertsBody,
@@ -25,8 +26,7 @@ from eth_pipeline.board.bodies import (
     StepBody,
     StreamsBody,
 )
-from eth_pipeline.board.problems import documented
-from eth_pipeline.board.source import BoardSource
+from eth_pipeline.board.web.problems import documented
 from eth_pipeline.contracts.artifact import expired
 from eth_pipeline.contracts.clock import iso, parse_instant
 from eth_pipeline.contracts.signal import SignalRecord

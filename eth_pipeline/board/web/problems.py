@@ -11,8 +11,8 @@ from fastapi.responses import JSONResponse
 from starlette.requests import Request
 from starlette.responses import Response
 
-from eth_pipeline.board.bodies import Problem
-from eth_pipeline.board.templating import page
+from eth_pipeline.board.showing.bodies import Problem
+from eth_pipeline.board.showing.templating import page
 
 API = "/api/"
 MEDIA_TYPE = "application/problem+json"

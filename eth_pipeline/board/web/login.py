@@ -13,9 +13,9 @@ from fastapi import APIRouter
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import RedirectResponse, Response
 
-from eth_pipeline.board.door import COOKIE, LOGIN, LOGOUT, Sessions
-from eth_pipeline.board.problems import problem
-from eth_pipeline.board.templating import page
+from eth_pipeline.board.showing.templating import page
+from eth_pipeline.board.web.door import COOKIE, LOGIN, LOGOUT, Sessions
+from eth_pipeline.board.web.problems import problem
 
 _MAX_BODY_BYTES = 4096
 _WINDOW_SECONDS = 60.0

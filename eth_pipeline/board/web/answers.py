@@ -16,7 +16,7 @@ from pydantic import BaseModel, SecretStr
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from eth_pipeline.board.door import STATIC
+from eth_pipeline.board.web.door import STATIC
 from eth_pipeline.settings import Settings
 from eth_pipeline.settings.url_secrets import url_passwords
 
