@@ -2,9 +2,11 @@
 
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 
 import polars as pl
 import pytest
+from dagster._cli import cli as dagster_cli
 from typer.main import get_command
 
 from eth_pipeline.cli import app
@@ -17,14 +19,15 @@ from eth_pipeline_tests.lived_hours import account_differs, again, differing_hou
 from eth_pipeline_tests.shared_folder import shared_folder
 from eth_pipeline_tests.small_home import SmallHome
 
-LIVED_HOURS = 8
+ONE_PROCESS = Path(__file__).resolve().parents[1] / "h800" / "one_process.yaml"
+LIVED_HOURS = 6
 ONE_CROSS_SYMBOL = {"ETH_PIPELINE_CROSS_SYMBOLS": '["BTCUSDT"]'}
 """`benchmarks/lived_hours.py` lives 48 hours of four symbols and exits 1 if one differs."""
 
 
 @pytest.fixture(scope="module")
 def home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SmallHome]:
-    """A home that lived eight hours through Dagster, one run each; the base strategy decides alone."""
+    """A home that lived six hours through Dagster, one run each; the base strategy decides alone."""
     folder, shared = tmp_path_factory.mktemp("rebuild"), shared_folder(tmp_path_factory)
     with lived_home(folder, hours=LIVED_HOURS, settings=ONE_CROSS_SYMBOL, shared=shared) as built:
         yield built
@@ -47,9 +50,10 @@ def test_months_are_rebuilt_through_dagster_from_vintages_and_beside_the_lived_o
         assert home.materialize("features", "labels", instance=instance).success
     done = home.in_process(get_command(app), "vintages", "train", "--from", "2025-05", "--to", "2025-06")
     assert done.exit_code == 0, done.output
-    select = ("dagster", "asset", "materialize", "-m", "eth_pipeline.definitions", "--select", "rebuilt_history")
-    run = home.command(*select, "--partition-range", "2025-05-01...2025-06-01")
-    assert run.returncode == 0, run.stdout[-3000:] + run.stderr[-3000:]
+    module = ("asset", "materialize", "-m", "eth_pipeline.definitions", "-c", str(ONE_PROCESS))
+    select = ("--select", "rebuilt_history", "--partition-range", "2025-05-01...2025-06-01")
+    run = home.in_process(dagster_cli, *module, *select)
+    assert run.exit_code == 0, run.output[-3000:]
     lake = Lake(str(home.folder / "lake"))
     rows = lake.read(REBUILT_SIGNALS).sort("decision_time")
     may, end = datetime(2025, 5, 1, tzinfo=UTC), min(datetime(2025, 7, 1, tzinfo=UTC), newest + HOUR)
