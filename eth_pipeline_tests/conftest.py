@@ -14,11 +14,12 @@ import pytest
 
 REPOSITORY = Path(__file__).resolve().parents[1]
 DEAREST_FIRST = (
-    *("test_soak_hours", "test_production_profile", "test_h800_plan", "test_ui", "test_defs_assets_vintages"),
-    *("test_air_gap", "test_trading_rebuild", "test_faults_to_signal", "test_defs_assets_models", "test_cli_up"),
-    *("test_node_two_hosts", "test_cli_node", "test_docs_recipes", "test_defs_emission", "test_defs_assets_trading"),
-    *("test_promotion_of_planted_skill", "test_cli_fan_out", "test_daemon_killed", "test_registry_mlflow_store"),
-    *("test_board_pages", "test_inference_time_lapse", "test_alerts_time_lapse", "test_registry_settlement"),
+    *("test_production_profile", "test_soak_hours", "test_ui", "test_h800_plan", "test_defs_assets_vintages"),
+    *("test_faults_to_signal", "test_cli_up", "test_air_gap", "test_trading_rebuild", "test_cli_node"),
+    *("test_node_two_hosts", "test_defs_assets_models", "test_docs_recipes", "test_exchange_ledger"),
+    *("test_alerts_time_lapse", "test_registry_settlement", "test_defs_emission", "test_board_pages"),
+    *("test_promotion_of_planted_skill", "test_defs_assets_trading", "test_inference_time_lapse"),
+    *("test_registry_mlflow_store", "test_daemon_killed", "test_cli_fan_out"),
 )
 """Modules of half a minute and more, most seconds first: begun last, one of them would keep one process busy alone."""
 

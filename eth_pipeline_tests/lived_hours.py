@@ -4,7 +4,7 @@ Belongs here: living them, rebuilding them, telling which differ. Does not belon
 alone: no model is trained for it.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
 from datetime import datetime
@@ -24,15 +24,18 @@ OF_THE_RUN = {"run_id", "emitted_at", "table_versions", "ml_reason", "ml_error"}
 
 
 @contextmanager
-def lived_home(folder: Path, *, hours: int, shared: Path | None = None) -> Iterator[SmallHome]:
+def lived_home(
+    folder: Path, *, hours: int, settings: Mapping[str, str] | None = None, shared: Path | None = None
+) -> Iterator[SmallHome]:
     """A home that lived `hours` through Dagster: after each run of the hourly job the clock moves on.
 
-    `shared` is of `small_home`.
+    `settings` hold while it lives, `shared` is of `small_home`.
     """
     with small_home(folder, shared=shared) as built:
         built.environment["ETH_PIPELINE_SIGNALS__ML_WEIGHT"] = "0"
         built.environment["ETH_PIPELINE_SIGNALS__MIN_CONSENSUS_STRENGTH"] = "15"
         built.environment["ETH_PIPELINE_TRAINING__MIN_TRAIN_HOURS"] = str(24 * 40)
+        built.environment.update(settings or {})
         with built.entered() as instance:
             for _ in range(hours):
                 assert built.run_job("hourly", instance=instance).success

@@ -16,6 +16,8 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import dagster as dg
+from click import BaseCommand
+from click.testing import CliRunner, Result
 
 from eth_pipeline.cli.market import MarketPlan
 from eth_pipeline.contracts.clock import floor_hour
@@ -83,6 +85,11 @@ class SmallHome:
             timeout=180,
             check=False,
         )
+
+    def in_process(self, program: BaseCommand, *arguments: str) -> Result:
+        """A command in this process, with the home's environment and its exit code: nothing is imported once more."""
+        with self.entered():
+            return CliRunner().invoke(program, list(arguments))
 
     def signals(self) -> list[SignalRecord]:
         """Every recorded signal, oldest first."""

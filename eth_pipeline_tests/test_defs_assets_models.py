@@ -24,7 +24,7 @@ from eth_pipeline.settings import load_settings
 from eth_pipeline.signals.forecast import BundleForecaster
 from eth_pipeline.signals.forecast_rows import forecast_rows, stored_forecast
 from eth_pipeline_tests.shared_folder import shared_folder
-from eth_pipeline_tests.small_home import SmallHome, small_home
+from eth_pipeline_tests.small_home import TWO_SYMBOLS_BY_THE_HOUR, SmallHome, small_home
 
 TRAINED = ("lightgbm_model", "cross_asset_model", "lstm_model", "quantile_model", "regime_model")
 
@@ -32,11 +32,13 @@ TRAINED = ("lightgbm_model", "cross_asset_model", "lstm_model", "quantile_model"
 @pytest.fixture(scope="module")
 def home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SmallHome]:
     """Features, labels and every model but the transformer, which takes minutes on a small machine."""
-    with small_home(tmp_path_factory.mktemp("models"), shared=shared_folder(tmp_path_factory)) as built:
+    folder, shared = tmp_path_factory.mktemp("models"), shared_folder(tmp_path_factory)
+    with small_home(folder, smaller=TWO_SYMBOLS_BY_THE_HOUR, shared=shared) as built:
         built.environment.update(
             ETH_PIPELINE_TRAINING__MIN_TRAIN_HOURS=str(24 * 50),
             ETH_PIPELINE_TRAINING__REFIT_EVERY_HOURS=str(24 * 40),
             ETH_PIPELINE_TRAINING__BOOTSTRAP_SAMPLES="60",
+            ETH_PIPELINE_NETWORKS__MAX_EPOCHS="2",
         )
         with built.entered() as instance:
             assert built.materialize("features", "labels", instance=instance).success

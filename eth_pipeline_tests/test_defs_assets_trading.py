@@ -5,9 +5,11 @@ The incident behind it: the reviewed system traded on bars that were 77.8 hours 
 
 from collections.abc import Iterator
 from datetime import timedelta
+from pathlib import Path
 
 import dagster as dg
 import pytest
+from dagster._cli import cli as dagster_cli
 
 from eth_pipeline.contracts.clock import floor_hour
 from eth_pipeline.contracts.signal import ReasonCode, SignalState
@@ -15,13 +17,15 @@ from eth_pipeline.contracts.tables import STREAMS
 from eth_pipeline_tests.shared_folder import shared_folder
 from eth_pipeline_tests.small_home import AS_OF, SmallHome, failure_text, small_home
 
+ONE_PROCESS = Path(__file__).resolve().parents[1] / "h800" / "one_process.yaml"
 STALE_WORDS = ("BLOCKED", "stream_stale klines ETHUSDT: newest data is 3.01 h old, limit 1.00 h")
 
 
 @pytest.fixture(scope="module")
 def prepared(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SmallHome]:
-    """A home whose newest hour was decided once, from fresh data."""
+    """A home with one cross symbol whose newest hour was decided once, from fresh data."""
     with small_home(tmp_path_factory.mktemp("home"), shared=shared_folder(tmp_path_factory)) as home:
+        home.environment["ETH_PIPELINE_CROSS_SYMBOLS"] = '["BTCUSDT"]'
         with home.entered() as instance:
             assert home.run_job("hourly", instance=instance).success
         yield home
@@ -91,10 +95,10 @@ def test_the_command_line_is_refused_on_stale_input_with_a_non_zero_exit(stale: 
 def test_a_backfill_is_refused_on_stale_input_with_a_non_zero_exit(stale: SmallHome) -> None:
     today = stale.sandbox.clock.now().date()
     days = f"{today - timedelta(days=1)}...{today}"
-    module = ("dagster", "asset", "materialize", "-m", "eth_pipeline.definitions")
-    done = stale.command(*module, "--select", "signal_history", "--partition-range", days)
-    assert done.returncode != 0
-    assert_blocked(stale, done.stdout + done.stderr)
+    module = ("asset", "materialize", "-m", "eth_pipeline.definitions", "-c", str(ONE_PROCESS))
+    done = stale.in_process(dagster_cli, *module, "--select", "signal_history", "--partition-range", days)
+    assert done.exit_code != 0
+    assert_blocked(stale, done.output)
     assert all(record.state is not SignalState.TRADEABLE for record in stale.signals())
 
 

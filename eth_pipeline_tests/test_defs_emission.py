@@ -3,6 +3,7 @@
 The incident behind it: the reviewed system's status was green while hours had no signal at all.
 """
 
+import json
 from collections.abc import Iterator
 from datetime import datetime
 
@@ -22,7 +23,9 @@ from eth_pipeline.defs.resources import Pipeline
 from eth_pipeline.lake import Lake
 from eth_pipeline.operations.config_audit import config_history
 from eth_pipeline_tests.shared_folder import shared_folder
-from eth_pipeline_tests.small_home import SYMBOLS, SmallHome, failure_text, small_home
+from eth_pipeline_tests.small_home import SmallHome, failure_text, small_home
+
+SYMBOLS = ("ETHUSDT", "BTCUSDT")
 
 
 @pytest.fixture(scope="module")
@@ -30,6 +33,7 @@ def built(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SmallHome]:
     """One home for all tests here; each begins at a fresh hour of its own."""
     with small_home(tmp_path_factory.mktemp("home"), shared=shared_folder(tmp_path_factory)) as home:
         home.environment["ETH_PIPELINE_EXCHANGE__ATTEMPTS"] = "1"
+        home.environment["ETH_PIPELINE_CROSS_SYMBOLS"] = json.dumps(SYMBOLS[1:])
         yield home
 
 

@@ -36,8 +36,9 @@ from eth_pipeline_tests.postgres_server import PASSWORD, postgres_server
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
 
-MARKET = {"--years": "1.6", "--strength": "1.2", "--seed": "11"}  # a short one whose candidate is promoted
-TRAINING = {"HORIZONS_HOURS": "[5]", "REFIT_EVERY_HOURS": "4600", "BOOTSTRAP_SAMPLES": "50"}
+MARKET = {"--years": "0.6", "--strength": "1.7", "--seed": "11"}  # a short one whose candidate is promoted
+TRAINING = {"HORIZONS_HOURS": "[5]", "MIN_TRAIN_HOURS": "2400", "REFIT_EVERY_HOURS": "4600", "BOOTSTRAP_SAMPLES": "50"}
+GATES = {"MIN_SAMPLES": "2000", "MAX_CALIBRATION_ERROR": "0.05"}  # of seven months instead of years
 BIN = Path(sys.executable).parent
 PATIENCE_SECONDS = 240.0
 
@@ -89,6 +90,7 @@ def environment_of(home: Path, store: ObjectStore, postgres: str) -> dict[str, s
         "ETH_PIPELINE_MLFLOW_TRACKING_URI": f"{postgres.replace('postgresql', 'postgresql+psycopg2')}/mlflow",
         "ETH_PIPELINE_CROSS_SYMBOLS": "[]",
         **{f"ETH_PIPELINE_TRAINING__{name}": value for name, value in TRAINING.items()},
+        **{f"ETH_PIPELINE_GATES__{name}": value for name, value in GATES.items()},
         **store.environment("production"),
     }
 

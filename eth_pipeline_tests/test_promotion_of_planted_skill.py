@@ -1,7 +1,7 @@
 """From the exchange to the decision: a market without a signal is refused, one with a clear signal is promoted.
 
-The whole model plane on real parts: ingest over HTTP, features, labels, purged walk-forward, gates. One horizon
-and three refits keep it short; the gates are the defaults.
+The whole model plane on real parts: ingest over HTTP, features, labels, purged walk-forward, gates. One horizon,
+one cross symbol and three refits keep it short; the gates are the defaults.
 """
 
 from datetime import UTC, datetime, timedelta
@@ -32,10 +32,16 @@ TRAINING = TrainingSettings(horizons_hours=(5,), refit_every_hours=24 * 190, boo
 
 def evaluate_market(folder: Path, *, strength: float, training: TrainingSettings = TRAINING) -> EvaluationReport:
     """Ingest two years of an hourly market through HTTP and evaluate a candidate on it."""
-    market = SyntheticMarket(seed=7, start=START, end=AS_OF, signal_strength=strength)
+    symbols = ("ETHUSDT", "BTCUSDT")
+    market = SyntheticMarket(seed=7, start=START, end=AS_OF, signal_strength=strength, symbols=symbols)
     with Sandbox(market, now=AS_OF) as sandbox:
         settings = load_settings(
-            home=folder, base_interval="1h", history_start=START, exchange=sandbox.exchange_urls(), training=training
+            home=folder,
+            base_interval="1h",
+            cross_symbols=symbols[1:],
+            history_start=START,
+            exchange=sandbox.exchange_urls(),
+            training=training,
         )
         lake = Lake(settings.lake_location)
         with Transport(settings.exchange, state_path=folder / "state.sqlite") as transport:

@@ -2,10 +2,14 @@
 
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 
 import polars as pl
 import pytest
+from dagster._cli import cli as dagster_cli
+from typer.main import get_command
 
+from eth_pipeline.cli import app
 from eth_pipeline.contracts.clock import HOUR
 from eth_pipeline.contracts.decision_tables import SIGNALS
 from eth_pipeline.contracts.signal import record_from_json
@@ -15,16 +19,17 @@ from eth_pipeline_tests.lived_hours import account_differs, again, differing_hou
 from eth_pipeline_tests.shared_folder import shared_folder
 from eth_pipeline_tests.small_home import SmallHome
 
-LIVED_HOURS = 8
-"""`benchmarks/lived_hours.py` lives 48 of them and exits 1 if one differs."""
+ONE_PROCESS = Path(__file__).resolve().parents[1] / "h800" / "one_process.yaml"
+LIVED_HOURS = 6
+ONE_CROSS_SYMBOL = {"ETH_PIPELINE_CROSS_SYMBOLS": '["BTCUSDT"]'}
+"""`benchmarks/lived_hours.py` lives 48 hours of four symbols and exits 1 if one differs."""
 
 
 @pytest.fixture(scope="module")
 def home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SmallHome]:
-    """A home that lived eight hours through Dagster, one run each; the base strategy decides alone."""
-    with lived_home(
-        tmp_path_factory.mktemp("rebuild"), hours=LIVED_HOURS, shared=shared_folder(tmp_path_factory)
-    ) as built:
+    """A home that lived six hours through Dagster, one run each; the base strategy decides alone."""
+    folder, shared = tmp_path_factory.mktemp("rebuild"), shared_folder(tmp_path_factory)
+    with lived_home(folder, hours=LIVED_HOURS, settings=ONE_CROSS_SYMBOL, shared=shared) as built:
         yield built
 
 
@@ -43,11 +48,12 @@ def test_months_are_rebuilt_through_dagster_from_vintages_and_beside_the_lived_o
     before, newest = Lake(str(home.folder / "lake")).read(SIGNALS), home.signals()[-1].decision_time
     with home.entered() as instance:
         assert home.materialize("features", "labels", instance=instance).success
-    done = home.command("eth_pipeline", "vintages", "train", "--from", "2025-05", "--to", "2025-06")
-    assert done.returncode == 0, done.stderr
-    select = ("dagster", "asset", "materialize", "-m", "eth_pipeline.definitions", "--select", "rebuilt_history")
-    run = home.command(*select, "--partition-range", "2025-05-01...2025-06-01")
-    assert run.returncode == 0, run.stdout[-3000:] + run.stderr[-3000:]
+    done = home.in_process(get_command(app), "vintages", "train", "--from", "2025-05", "--to", "2025-06")
+    assert done.exit_code == 0, done.output
+    module = ("asset", "materialize", "-m", "eth_pipeline.definitions", "-c", str(ONE_PROCESS))
+    select = ("--select", "rebuilt_history", "--partition-range", "2025-05-01...2025-06-01")
+    run = home.in_process(dagster_cli, *module, *select)
+    assert run.exit_code == 0, run.output[-3000:]
     lake = Lake(str(home.folder / "lake"))
     rows = lake.read(REBUILT_SIGNALS).sort("decision_time")
     may, end = datetime(2025, 5, 1, tzinfo=UTC), min(datetime(2025, 7, 1, tzinfo=UTC), newest + HOUR)

@@ -45,9 +45,7 @@ def probe_rows(sample: Matrix, dumps: Sequence[dict[str, Any]], *, seed: int) ->
     flat = np.repeat(np.array(extremes, dtype=np.float32)[:, None], width, axis=1)
     mixed = random.choice(np.array(extremes, dtype=np.float32), size=(200, width))
     paths = [path for dump in dumps for tree in dump["tree_info"] for path in _paths(tree["tree_structure"], {})]
-    bases = sample[random.integers(len(sample), size=len(paths))]
-    edges = [row for path, base in zip(paths, bases, strict=True) for row in _edge_rows(path, base)]
-    at_thresholds = np.stack(edges) if edges else np.empty((0, width), dtype=np.float32)
+    at_thresholds = _edge_rows(paths, sample[random.integers(len(sample), size=len(paths))])
     matrix = np.concatenate([real, holed, shuffled, flat, mixed, at_thresholds])
     return Probes(matrix, at_thresholds=len(at_thresholds), tolerance=TOLERANCE)
 
@@ -130,22 +128,22 @@ def _paths(node: dict[str, Any], bounds: Mapping[int, tuple[np.float32, np.float
     yield from _paths(node["right_child"], {**bounds, feature: (max(low, threshold), high)})
 
 
-def _edge_rows(path: _Path, base: Matrix) -> list[Matrix]:
-    row = base.copy()
-    for feature, (low, high) in path.bounds.items():
-        row[feature] = _inside(low, high)
-    above, below = (np.nextafter(path.threshold, toward) for toward in (_INF, -_INF))
-    rows = []
-    for value in (path.threshold, above, below, np.float32(np.nan)):
-        edge = row.copy()
-        edge[path.feature] = value
-        rows.append(edge)
-    return rows
+def _edge_rows(paths: Sequence[_Path], rows: Matrix) -> Matrix:
+    """Four rows [4 * paths, width] per path, each made of one of `rows`: on the threshold, above, below and missing."""
+    bounds = [(number, feature, *ends) for number, path in enumerate(paths) for feature, ends in path.bounds.items()]
+    if bounds:
+        numbers, features, low, high = map(np.array, zip(*bounds, strict=True))
+        rows[numbers, features] = _inside(low, high)
+    thresholds = np.array([path.threshold for path in paths], dtype=np.float32)
+    above, below = (np.nextafter(thresholds, toward) for toward in (_INF, -_INF))
+    edges = np.repeat(rows, 4, axis=0)
+    split_features = np.repeat(np.array([path.feature for path in paths], dtype=np.intp), 4)
+    values = np.stack([thresholds, above, below, np.full_like(thresholds, np.nan)], axis=1)
+    edges[np.arange(len(edges)), split_features] = values.ravel()
+    return edges
 
 
-def _inside(low: np.float32, high: np.float32) -> np.float32:
-    if np.isfinite(high):
-        return high
-    if np.isposinf(low):
-        return np.float32(np.nan)  # right of the split `<= infinity` are only missing values
-    return np.nextafter(low, _INF) if np.isfinite(low) else np.float32(0.0)
+def _inside(low: Matrix, high: Matrix) -> Matrix:
+    """A value of each open-closed interval; right of the split `<= infinity` are only missing values."""
+    right_of_low = np.where(np.isfinite(low), np.nextafter(low, _INF), np.float32(0.0))
+    return np.where(np.isfinite(high), high, np.where(np.isposinf(low), np.float32(np.nan), right_of_low))

@@ -10,6 +10,7 @@ way. So thresholds are rounded down here. A missing value goes where the tree le
 on a feature that was never missing in training LightGBM reads it as 0, and so does the export.
 """
 
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -28,6 +29,7 @@ def float32_at_most(threshold: float) -> float:
     return float(rounded)
 
 
+@lru_cache(maxsize=2**16)  # trees share the edges of a feature's bins
 def exported_threshold(threshold: float) -> float:
     """The float32 t for which `x <= t` decides every float32 x as LightGBM decides it at `threshold`.
 

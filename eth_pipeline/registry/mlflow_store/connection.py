@@ -90,8 +90,22 @@ class Connection:
         return str(client.create_experiment(self.model_name, artifact_location=location))
 
     def _ensure_model(self, client: Any) -> None:
-        if not client.search_registered_models(f"name = '{self.model_name}'"):
+        if self._model(client) is None:
             client.create_registered_model(self.model_name)
+
+    def _model(self, client: Any) -> Any | None:
+        """The registered model with its tags and aliases, None while nothing was registered.
+
+        Asked for by name: a search for the name answers the same at three times the cost.
+        """
+        from mlflow.exceptions import MlflowException
+
+        try:
+            return client.get_registered_model(self.model_name)
+        except MlflowException as error:
+            if error.error_code != "RESOURCE_DOES_NOT_EXIST":
+                raise
+        return None
 
     def _masked(self, text: str) -> str:
         """`text` without the user and password of the tracking URI."""

@@ -138,8 +138,8 @@ class Versions(Connection):
             RegistryUnavailable: MLflow does not answer.
         """
         with self._reached("read the anchor of the promotion log") as client:
-            found = client.search_registered_models(f"name = '{self.model_name}'")
-            text = found[0].tags.get(_ANCHOR) if found else None
+            found = self._model(client)
+            text = found.tags.get(_ANCHOR) if found is not None else None
         return LogHead.parse(text) if text else None
 
     def anchor_to(self, head: LogHead) -> None:
@@ -154,8 +154,8 @@ class Versions(Connection):
 
     def _aliases(self, client: Any) -> dict[str, str]:
         """Alias to version; empty while nothing was registered."""
-        found = client.search_registered_models(f"name = '{self.model_name}'")
-        return {alias: str(version) for alias, version in found[0].aliases.items()} if found else {}
+        found = self._model(client)
+        return {alias: str(version) for alias, version in found.aliases.items()} if found is not None else {}
 
     def _model_version(self, version: str) -> Any:
         with self._reached(f"read version {version}") as client:
