@@ -15,8 +15,8 @@ from eth_pipeline.soak.outside import Outside
 from eth_pipeline.soak.schedule import Begin
 from eth_pipeline.soak.worker import Answer, Order
 
-_TOUCHES_WARM, _TOUCHES_COLD = 165, 1_600
-"""How often an hour touches the outside: in a process that has run one, in a new one, which imports (2026-11-22)."""
+_TOUCHES_WARM, _TOUCHES_COLD = 160, 285
+"""How often an hour touches the outside: in a process that has run one, in a new one, which imports (2026-11-23)."""
 _SMALLEST_FULL_BYTES, _DOUBLINGS = 2**14, 12
 
 

@@ -22,7 +22,7 @@ from eth_pipeline.soak.invariants.bounds import Sample
 from eth_pipeline.soak.model_troubles import ModelTroubles
 from eth_pipeline.soak.outside import Outside
 from eth_pipeline.soak.plan import SoakPlan
-from eth_pipeline.soak.schedule import Hour, InForce
+from eth_pipeline.soak.schedule import Begin, Hour, InForce
 from eth_pipeline.soak.worker import Answer, Order
 
 _HEALING_JUMP = timedelta(hours=26)
@@ -72,6 +72,8 @@ class Soak:
     def live(self, schedule: Sequence[Hour]) -> Diary:
         """All hours, then a day of silence, one more hour, and the invariants of the whole."""
         self._handed_over = self._monotonic()
+        if any(hour.number % _MAINTAIN_EVERY_HOURS == _MAINTAIN_EVERY_HOURS - 1 or _moves(hour) for hour in schedule):
+            self._crew.open_office()
         for hour in schedule:
             self._examiner.examine(self._live_through(hour))
         last = self._heal(len(schedule))
@@ -89,7 +91,7 @@ class Soak:
             if begin.trouble.fault is not None:
                 self._outside.switch_on(begin, number=number)
         host = [begin for begin in hour.begins if begin.trouble.host is not None]
-        model = [begin for begin in hour.begins if begin.trouble.model is not None]
+        model = _moves(hour)
         if self._model.has_work(number, model):
             self._examiner.catch_up()
         with ExitStack() as until_it_is_over:
@@ -158,6 +160,11 @@ def require_promoted(settings: Settings) -> None:
     """
     if pointer(settings.home) is None:
         raise NeedsHuman(f"{settings.home} has no promoted model. Name a home whose demo ended in a promotion.")
+
+
+def _moves(hour: Hour) -> list[Begin]:
+    """Troubles of the model that begin in this hour."""
+    return [begin for begin in hour.begins if begin.trouble.model is not None]
 
 
 def _megabytes(folder: Path) -> float:
