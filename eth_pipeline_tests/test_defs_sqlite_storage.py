@@ -185,3 +185,15 @@ def schema(path: Path) -> set[str]:
     with closing(sqlite3.connect(path)) as file:
         made = {row[0] for row in file.execute("SELECT sql FROM sqlite_master WHERE sql IS NOT NULL")}
         return made | {row[0] for row in file.execute("SELECT version_num FROM alembic_version")}
+
+
+def test_what_the_index_has_is_remembered_and_what_it_has_not_yet_is_asked_again(log: OpenEventLog) -> None:
+    """A migration by a newer Dagster, while this process runs, is noticed."""
+    assert not log.has_asset_key_col("invented")
+    assert log.has_asset_key_col("cached_status_data")
+    with log.index_connection() as connection:
+        connection.execute(db.text("ALTER TABLE asset_keys ADD COLUMN invented TEXT"))
+    assert log.has_asset_key_col("invented")
+    assert not log.has_secondary_index("invented")
+    log.enable_secondary_index("invented")
+    assert log.has_secondary_index("invented")

@@ -13,6 +13,7 @@ from deltalake import DeltaTable
 from eth_pipeline.contracts.table import INSTANT, Column, TableContract
 from eth_pipeline.lake import Lake
 from eth_pipeline.lake.files import DataFiles
+from eth_pipeline.lake.small_files import SmallFiles
 
 START = datetime(2024, 1, 1, tzinfo=UTC)
 SYMBOLS = ("BNBUSDT", "BTCUSDT", "ETHUSDT")
@@ -129,7 +130,7 @@ def test_a_question_for_the_newest_rows_opens_the_newest_file_only(tmp_path: Pat
     lake = Lake(str(tmp_path))
     for hour in range(4):
         lake.upsert(BARS, bars(hour, 1, choices=random.Random(hour)).with_columns(available_at="time"))
-    files = DataFiles.of(DeltaTable(lake.uri(BARS)), folder=lake.uri(BARS))
+    files = DataFiles.of(DeltaTable(lake.uri(BARS)), folder=lake.uri(BARS), small=SmallFiles())
     assert files is not None
     newest = START + timedelta(hours=3)
     mine, since = pl.col("symbol") == "ETHUSDT", pl.col("time") >= pl.lit(newest, INSTANT)
@@ -163,7 +164,7 @@ def test_a_table_that_asks_more_of_its_readers_is_left_to_delta(tmp_path: Path) 
     delta.alter.set_table_properties({"delta.enableDeletionVectors": "true", "delta.minReaderVersion": "3"})
     delta = DeltaTable(lake.uri(BARS))
     assert delta.protocol().min_reader_version == 3
-    assert DataFiles.of(delta, folder=lake.uri(BARS)) is None
+    assert DataFiles.of(delta, folder=lake.uri(BARS), small=SmallFiles()) is None
     assert lake.read(BARS).height == len(SYMBOLS)
 
 
@@ -178,8 +179,8 @@ def test_the_log_keeps_the_extremes_of_what_rows_are_looked_for_by(tmp_path: Pat
         return {name for name in added.columns if name.startswith("min.") and added[name].null_count() == 0}
 
     assert write(0) == {"min.time", "min.available_at", "min.provenance"}
-    DeltaTable(lake.uri(BARS)).alter.set_table_properties({"delta.dataSkippingStatsColumns": "note"})
-    assert write(1) == {"min.note"}  # a table of before; what it does not log is read all the same
+    DeltaTable(lake.uri(BARS)).alter.set_table_properties({"delta.dataSkippingStatsColumns": "available_at"})
+    assert write(1) == {"min.available_at"}  # a table of before; what it does not log is read all the same
     since = pl.col("time") >= pl.lit(START + timedelta(hours=1), INSTANT)
     assert (lake.read(BARS, where=since).height, lake.provenance(BARS)) == (len(SYMBOLS), "replay")
     lake.maintain(BARS, retention_hours=1_000)

@@ -6,8 +6,9 @@ Belongs here: wiring. Does not belong: any decision, any computation.
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
+from functools import lru_cache
 from pathlib import Path
 
 import dagster as dg
@@ -18,6 +19,8 @@ from eth_pipeline.errors import EthPipelineError, RegionRestricted
 from eth_pipeline.exchange.transport import Transport
 from eth_pipeline.lake import Lake
 from eth_pipeline.settings import Settings, load_settings
+
+_SHARED_SECONDS = 15.0
 
 
 @dataclass(frozen=True)
@@ -47,8 +50,8 @@ class Pipeline(dg.ConfigurableResource):
 
     _in_run: bool = PrivateAttr(default=False)
     _of_run: Settings | None = PrivateAttr(default=None)
-    _lake_of_run: Lake | None = PrivateAttr(default=None)
     _door_of_run: Transport | None = PrivateAttr(default=None)
+    _moment_of_streams: tuple[Moment, float] | None = PrivateAttr(default=None)
 
     def setup_for_execution(self, context: dg.InitResourceContext) -> None:  # noqa: ARG002  # Dagster passes it
         """A run reads its settings once: its steps ask some sixty times, and must not see them change in between."""
@@ -68,11 +71,9 @@ class Pipeline(dg.ConfigurableResource):
         return self._of_run
 
     def lake(self) -> Lake:
-        """The lake that the settings name; of one run always the same, so that it opens no table twice."""
-        if not self._in_run:
-            return Lake.of(self.settings())
-        self._lake_of_run = self._lake_of_run or Lake.of(self.settings())
-        return self._lake_of_run
+        """The lake that the settings name; of one process always the same, so that it opens no table twice."""
+        settings = self.settings()
+        return _kept_lake(settings.lake_location, tuple(settings.lake_store.options().items()))
 
     @contextmanager
     def transport(self) -> Iterator[Transport]:
@@ -89,6 +90,23 @@ class Pipeline(dg.ConfigurableResource):
         """Exchange time now, or the best estimate of it with `reachable=False`."""
         with self.transport() as transport:
             return exchange_moment(transport, wait_seconds=self.settings().exchange.bar_wait_seconds)
+
+    def moment_for_streams(self) -> Moment:
+        """As `moment`, but streams that follow each other within seconds share one answer.
+
+        For what may be stored, not for what may be decided: the exchange can have stopped since.
+        """
+        asked = self._moment_of_streams
+        if asked is not None and (passed_seconds := time.monotonic() - asked[1]) < _SHARED_SECONDS:
+            return replace(asked[0], now=asked[0].now + timedelta(seconds=passed_seconds))
+        moment, asked_at = self.moment(), time.monotonic()
+        self._moment_of_streams = (moment, asked_at) if self._in_run and moment.reachable else None
+        return moment
+
+
+@lru_cache(maxsize=1)
+def _kept_lake(location: str, options: tuple[tuple[str, str], ...]) -> Lake:
+    return Lake(location, storage_options=dict(options))
 
 
 def exchange_state(settings: Settings) -> Path:

@@ -45,6 +45,8 @@ class OpenEventLog(SqliteEventLogStorage):
         self._opening = threading.RLock()
         self._begun: dict[str, Connection] = {}
         self._tables: set[str] = set()
+        self._columns: set[str] = set()
+        self._completed: set[str] = set()
         super().__init__(base_dir, inst_data)
         self._db_lock: Any = threading.RLock()  # Dagster's cannot be taken twice, which `_connect` needs
 
@@ -59,6 +61,24 @@ class OpenEventLog(SqliteEventLogStorage):
                     return False
             self._tables.add(table_name)
         return True
+
+    def has_asset_key_col(self, column_name: str) -> bool:
+        """Whether the table of assets has this column; columns only ever come, some 80 questions an hour stay."""
+        return column_name in self._columns or super().has_asset_key_col(column_name)
+
+    def _has_asset_key_col_on_connection(self, conn: Connection, column_name: str) -> bool:
+        if column_name in self._columns:
+            return True
+        found: bool = super()._has_asset_key_col_on_connection(conn, column_name)
+        if found:
+            self._columns.add(column_name)
+        return found
+
+    def has_secondary_index(self, name: str) -> bool:
+        """Whether a migration of the index was completed; one that was stays so until the log is wiped."""
+        if name not in self._completed and super().has_secondary_index(name):
+            self._completed.add(name)
+        return name in self._completed
 
     def store_event(self, event: EventLogEntry) -> None:
         """Store one event; what it writes into the index is one transaction."""
@@ -129,7 +149,8 @@ class OpenEventLog(SqliteEventLogStorage):
         with self._db_lock, self._opening:
             while self._engines:
                 self._engines.popitem()[1].dispose()
-            self._tables.clear()
+            for remembered in (self._tables, self._columns, self._completed):
+                remembered.clear()
 
 
 class OpenRunStorage(SqliteRunStorage):

@@ -1,7 +1,7 @@
 """One commit into one table, and who may make it: new rows appended, changed ones merged, whole tables replaced.
 
 Belongs here: the commits themselves, the lock among writers of one host, losing a race. Does not belong: which rows are
-new or changed (`tables`).
+new or changed (`tables`), how they lie in files (`layout`).
 """
 
 import fcntl
@@ -13,21 +13,18 @@ from typing import Literal
 
 import polars as pl
 import stamina
-from deltalake import CommitProperties, DeltaTable, WriterProperties, write_deltalake
+from deltalake import CommitProperties, DeltaTable, write_deltalake
 from deltalake.exceptions import CommitFailedError
 
 from eth_pipeline.contracts.table import TableContract
+from eth_pipeline.lake.layout import properties, writer
 
 Choice = Callable[[pl.DataFrame], pl.DataFrame]
 """Given the stored rows around those to be written, the rows to write after all."""
 
-# Rows lie in the order of their key, and a reader skips row groups by their smallest and largest value. With one group
-# per file the newest bars would cost what the whole history costs (`benchmarks/scaling.py`).
-WRITER = WriterProperties(compression="ZSTD", max_row_group_size=16_384)
 _COMMIT_ATTEMPTS = 12
 # No rebase inside delta-rs: whoever loses the race looks at the newer table again (`Lake.upsert`).
 _FIRST_OR_FAIL = CommitProperties(max_commit_retries=0)
-_LOGGED_COLUMNS = "delta.dataSkippingStatsColumns"
 
 
 class LostRace(Exception):
@@ -63,27 +60,11 @@ def alone(folder: Path, table: TableContract) -> Iterator[None]:
         yield
 
 
-def properties(table: TableContract) -> dict[str, str]:
-    """Properties of a stored table: the log keeps the smallest and largest value of what rows are looked for by.
-
-    Of every column, as Delta does by default, a signal's whole record would be in the log twice: 29 KB per hour.
-    """
-    instants = (name for name, dtype in table.schema.items() if isinstance(dtype, pl.Datetime))
-    origin = ("provenance",) if "provenance" in table.schema else ()
-    names = dict.fromkeys((*table.key, *instants, *origin))
-    return {_LOGGED_COLUMNS: ",".join(name for name in names if name not in table.partition_by)}
-
-
-def keep_properties(table: TableContract, delta: DeltaTable) -> None:
-    """Give a stored table the properties of a new one: one written before 2026-11-23 logs 32 columns."""
-    wanted = properties(table)
-    if not wanted.items() <= delta.metadata().configuration.items():
-        delta.alter.set_table_properties(wanted)
-
-
-def append(delta: DeltaTable, fresh: pl.DataFrame) -> None:
+def append(table: TableContract, delta: DeltaTable, fresh: pl.DataFrame) -> None:
     """Add rows whose keys are new; about ten times cheaper than a merge."""
-    write_deltalake(delta, fresh.to_arrow(), mode="append", writer_properties=WRITER, commit_properties=_FIRST_OR_FAIL)
+    write_deltalake(
+        delta, fresh.to_arrow(), mode="append", writer_properties=writer(table), commit_properties=_FIRST_OR_FAIL
+    )
 
 
 def merge(table: TableContract, delta: DeltaTable, wanted: pl.DataFrame) -> None:
@@ -99,7 +80,7 @@ def merge(table: TableContract, delta: DeltaTable, wanted: pl.DataFrame) -> None
             source_alias="s",
             target_alias="t",
             commit_properties=_FIRST_OR_FAIL,
-            writer_properties=WRITER,
+            writer_properties=writer(table),
         )
         .when_matched_update_all()
         .when_not_matched_insert_all()
@@ -126,6 +107,6 @@ def write_whole(
         description=table.description,
         configuration=properties(table) if mode == "error" else None,
         storage_options=dict(options) or None,
-        writer_properties=WRITER,
+        writer_properties=writer(table),
         commit_properties=_FIRST_OR_FAIL if mode == "error" else None,
     )

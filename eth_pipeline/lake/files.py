@@ -19,6 +19,8 @@ from typing import Any
 import polars as pl
 from deltalake import DeltaTable
 
+from eth_pipeline.lake.small_files import SMALL_FILE_BYTES, SmallFiles, scan_files
+
 _CUT_FROM_A_MAXIMUM = timedelta(milliseconds=1)
 """Statistics of instants may be cut to milliseconds, which makes a maximum too small."""
 _ORIGIN = "provenance"
@@ -35,20 +37,22 @@ class DataFiles:
     """The files of one version.
 
     Attributes:
+        small: rows of small files that this process has read.
         stored: columns of the files.
         partitions: columns that lie in the paths and not in the files.
-        listed: one row per file: `path`, the partition columns, `min.NAME` and `max.NAME` of instants and counts, null
-            where the log does not say.
+        listed: one row per file: `path`, `size_bytes`, the partition columns, `min.NAME` and `max.NAME` of instants and
+            counts, null where the log does not say.
         origins: smallest and largest provenance of every file; empty where the log does not say it of every file.
     """
 
+    small: SmallFiles
     stored: dict[str, pl.DataType]
     partitions: dict[str, pl.DataType]
     listed: pl.DataFrame
     origins: frozenset[str]
 
     @classmethod
-    def of(cls, delta: DeltaTable, *, folder: str) -> "DataFiles | None":
+    def of(cls, delta: DeltaTable, *, folder: str, small: SmallFiles) -> "DataFiles | None":
         """The files of an opened table in a folder of this host; None where they need another reader."""
         if delta.protocol().min_reader_version != 1:
             return None
@@ -57,7 +61,7 @@ class DataFiles:
         ranged = [name for name, dtype in schema.items() if dtype == pl.Int64 or isinstance(dtype, pl.Datetime)]
         logged = delta.get_add_actions(flatten=True)
         bounds = [f"{bound}.{name}" for name in (*ranged, _ORIGIN) for bound in ("min", "max")]
-        wanted = ("path", *(f"partition.{name}" for name in partitions), *bounds)
+        wanted = ("path", "size_bytes", *(f"partition.{name}" for name in partitions), *bounds)
         listed = pl.DataFrame(logged.select([name for name in wanted if name in logged.column_names]))
         if any("%" in path or path.startswith("/") or "://" in path for path in listed["path"]):
             return None
@@ -68,6 +72,7 @@ class DataFiles:
             + _CUT_FROM_A_MAXIMUM,
         )
         return cls(
+            small=small,
             stored=dict(schema),
             partitions=partitions,
             listed=listed.rename({f"partition.{name}": name for name in partitions}),
@@ -76,22 +81,28 @@ class DataFiles:
 
     def scan(self, where: pl.Expr | None) -> pl.LazyFrame:
         """The rows that match, from the files that may hold any."""
-        paths = self.possible(where)
-        if not paths:
+        small: list[str] = []
+        large: list[str] = []
+        for path, size_bytes in self._possible(where):
+            (small if size_bytes <= SMALL_FILE_BYTES else large).append(path)
+        parts = []
+        if small:
+            frames = self.small.rows(small, stored=self.stored, partitions=self.partitions)
+            parts.append(pl.concat(frames, rechunk=False).lazy())
+        if large:
+            rows = scan_files(large, stored=self.stored, partitions=self.partitions)
+            parts.append(rows.select(*self.partitions, *self.stored))
+        if not parts:
             return pl.LazyFrame(schema=self.partitions | self.stored)
-        rows = pl.scan_parquet(
-            paths,
-            glob=False,
-            schema=self.stored,
-            hive_partitioning=bool(self.partitions),
-            hive_schema=self.partitions or None,
-            missing_columns="insert",
-            extra_columns="ignore",
-        )
+        rows = parts[0] if len(parts) == 1 else pl.concat(parts)
         return rows if where is None else rows.filter(where)
 
     def possible(self, where: pl.Expr | None) -> list[str]:
         """Paths of the files that may hold a row that matches; all where the predicate is not understood."""
+        return [path for path, _ in self._possible(where)]
+
+    def _possible(self, where: pl.Expr | None) -> list[tuple[str, int]]:
+        """Path and bytes of those files."""
         listed = self.listed
         if where is not None:
             try:
@@ -100,7 +111,7 @@ class DataFiles:
                 listed = listed.filter(said.fill_null(value=True))  # of a file without statistics nothing is known
             except (pl.exceptions.PolarsError, ValueError, TypeError):
                 pass  # the scan says what is wrong with it, if anything is
-        return listed["path"].to_list()
+        return list(zip(listed["path"], listed["size_bytes"], strict=True))
 
     def newest_at_least(self, column: str) -> Any | None:
         """A value that the largest of `column` is not below; None where the log does not say."""

@@ -19,6 +19,7 @@ from deltalake import DeltaTable
 from deltalake.exceptions import DeltaError, TableNotFoundError
 
 from eth_pipeline.lake.files import DataFiles
+from eth_pipeline.lake.small_files import SmallFiles
 
 Identity = tuple[int, int, int]
 """Inode, time of writing in ns and size of the log file that made a version: the same only for the same version."""
@@ -32,16 +33,18 @@ class Opened:
         uri: where it lies.
         delta: the table.
         identity: of its version; None where that cannot be told, as on an object store.
+        small: rows of small files that were read before.
     """
 
     uri: str
     delta: DeltaTable
     identity: Identity | None
+    small: SmallFiles
 
     @cached_property
     def files(self) -> DataFiles | None:
         """Its data files, as of when it was lent; None where they cannot be read by their paths alone."""
-        return None if self.identity is None else DataFiles.of(self.delta, folder=self.uri)
+        return None if self.identity is None else DataFiles.of(self.delta, folder=self.uri, small=self.small)
 
 
 class Handles:
@@ -56,6 +59,7 @@ class Handles:
         self._options = dict(options)
         self._is_folder = is_folder
         self._kept: dict[str, Opened] = {}
+        self._small = SmallFiles()
 
     @contextmanager
     def borrowed(self, uri: str, *, version: int | None = None) -> Iterator[Opened | None]:
@@ -68,14 +72,17 @@ class Handles:
             opened = self._open(uri, version)
         yield opened
         if opened is not None and version is None and (identity := self._identity(uri, opened.delta)) is not None:
-            self._kept[uri] = opened if opened.identity == identity else Opened(uri, opened.delta, identity)
+            self._kept[uri] = opened if opened.identity == identity else self._opened(uri, opened.delta)
 
     def _open(self, uri: str, version: int | None) -> Opened | None:
         try:
             delta = DeltaTable(uri, version=version, storage_options=self._options or None)
         except TableNotFoundError:
             return None
-        return Opened(uri, delta, self._identity(uri, delta))
+        return self._opened(uri, delta)
+
+    def _opened(self, uri: str, delta: DeltaTable) -> Opened:
+        return Opened(uri, delta, self._identity(uri, delta), self._small)
 
     def _renewed(self, uri: str, kept: Opened | None) -> Opened | None:
         """A kept table with every newer version; None where it is not the table on disk any more."""
@@ -87,7 +94,7 @@ class Handles:
             kept.delta.update_incremental()
         except (DeltaError, OSError):
             return None
-        return Opened(uri, kept.delta, self._identity(uri, kept.delta))
+        return self._opened(uri, kept.delta)
 
     def _identity(self, uri: str, delta: DeltaTable) -> Identity | None:
         if not self._is_folder:

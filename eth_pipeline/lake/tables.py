@@ -18,6 +18,7 @@ from eth_pipeline.errors import ProvenanceMismatch, SettingsInvalid
 from eth_pipeline.lake import commits
 from eth_pipeline.lake.commits import Choice, LostRace, Upsert
 from eth_pipeline.lake.handles import Handles, Opened
+from eth_pipeline.lake.layout import keep_properties
 from eth_pipeline.lake.maintenance import Maintenance, maintain
 from eth_pipeline.lake.reading import around, rows_of, scan
 from eth_pipeline.lake.remembered import Question, Remembered, as_bytes
@@ -96,7 +97,9 @@ class Lake:
 
             def rows() -> pl.DataFrame:
                 found = rows_of(opened, where, {name: schema[name] for name in wanted})
-                return found.sort([name for name in table.key if name in wanted]) if ordered else found
+                if not ordered or found.height < 2:
+                    return found
+                return found.sort([name for name in table.key if name in wanted])
 
             return self._remembered.answer(self._question(table, opened, where, wanted, is_ordered=ordered), rows)
 
@@ -149,7 +152,7 @@ class Lake:
             assert opened is not None
             if opened.delta.metadata().description != table.description:
                 opened.delta.alter.set_table_description(table.description)
-            commits.keep_properties(table, opened.delta)
+            keep_properties(table, opened.delta)
             return opened.delta.version()
 
     def upsert(self, table: TableContract, rows: pl.DataFrame, *, choose: Choice | None = None) -> Upsert:
@@ -189,7 +192,7 @@ class Lake:
             return self._create(table, rows)
         delta = opened.delta
         if not known.height:
-            commits.append(delta, rows)
+            commits.append(table, delta, rows)
             return Upsert(rows.height, 0, 0, delta.version())
         fresh = rows.join(known, on=list(table.key), how="anti")
         same = rows.join(known, on=list(table.schema), how="semi", nulls_equal=True)
@@ -197,7 +200,7 @@ class Lake:
         if not fresh.height and not changed:
             return Upsert(0, 0, rows.height, delta.version())
         if not changed:
-            commits.append(delta, fresh)
+            commits.append(table, delta, fresh)
             return Upsert(fresh.height, 0, same.height, delta.version())
         wanted = rows.join(same, on=list(table.key), how="anti") if same.height else rows
         commits.merge(table, delta, wanted)
@@ -223,8 +226,7 @@ class Lake:
         with self._borrowed(table) as opened:
             if opened is None:
                 return None
-            commits.keep_properties(table, opened.delta)
-            return maintain(table.name, opened.delta, retention_hours=retention_hours)
+            return maintain(table, opened.delta, retention_hours=retention_hours)
 
     def _question(
         self, table: TableContract, opened: Opened, where: pl.Expr | None, columns: list[str], *, is_ordered: bool

@@ -29,6 +29,7 @@ DATA_TIME: MappingProxyType[str, str] = MappingProxyType(
 _MAIN_SYMBOL_ONLY = frozenset({"open_interest", "positioning"})
 _RECENT_WINDOWS = (timedelta(hours=1), timedelta(hours=9), timedelta(days=2))
 """Where the newest row is looked for first: bars come every hour, funding every eight."""
+_FEW_ROWS = 1_000
 
 
 class _Newest(NamedTuple):
@@ -99,6 +100,11 @@ def _newest_rows(
 def _read_newest(lake: Lake, table: TableContract, *, now: datetime, where: pl.Expr) -> dict[str, _Newest]:
     time = DATA_TIME[table.name]
     rows = lake.read(table, where=where, columns=["symbol", time, "available_at", "source"])
-    known = rows.filter(pl.col("available_at") <= pl.lit(now, INSTANT))
-    newest = known.sort(time).unique("symbol", keep="last")  # eagerly: of few rows, half of what a query costs
-    return {symbol: _Newest(*values) for symbol, *values in newest.iter_rows()}
+    if rows.height > _FEW_ROWS:
+        rows = rows.filter(pl.col("available_at") <= pl.lit(now, INSTANT)).sort(time).unique("symbol", keep="last")
+    found: dict[str, _Newest] = {}
+    for symbol, *values in rows.iter_rows():  # of few rows this costs a tenth of a query
+        row = _Newest(*values)
+        if row.available_at <= now and (symbol not in found or found[symbol].data_time < row.data_time):
+            found[symbol] = row
+    return found

@@ -15,7 +15,7 @@ from eth_pipeline.contracts.clock import HOUR, iso
 from eth_pipeline.contracts.table import TableContract
 from eth_pipeline.contracts.tables import STREAMS
 from eth_pipeline.defs.presentation import OWNERS, column_schema, markdown_table
-from eth_pipeline.defs.resources import Pipeline, exchange_moment
+from eth_pipeline.defs.resources import Pipeline
 from eth_pipeline.exchange.ingest import ingest_stream
 from eth_pipeline.exchange.result import IngestResult
 
@@ -40,8 +40,8 @@ def _stream_asset(table: TableContract) -> dg.AssetsDefinition:
     )
     def stream(context: dg.AssetExecutionContext, pipeline: Pipeline) -> dg.MaterializeResult:
         settings, lake = pipeline.settings(), pipeline.lake()
+        moment = pipeline.moment_for_streams()
         with pipeline.transport() as transport:
-            moment = exchange_moment(transport, wait_seconds=settings.exchange.bar_wait_seconds)
             results = ingest_stream(table.name, transport=transport, lake=lake, settings=settings, now=moment.now)
         _report_arrival(context, table.name, results)
         version = lake.version(table)
