@@ -23,7 +23,8 @@ class Crew:
     def __init__(self, environment: Mapping[str, str]) -> None:
         self._environment = dict(environment)
         self._worker = Worker(self._environment)
-        self._spare = Worker(self._environment)
+        self._keeps_spare = False
+        self._spare: Worker | None = None
         self._office: Worker | None = None
         self._leaving: list[Worker] = []
         self.worker_hours = self.office_promotions = 0
@@ -33,7 +34,7 @@ class Crew:
         return self
 
     def __exit__(self, *_: object) -> None:
-        here = [self._worker, self._spare, *self._leaving, *([self._office] if self._office else [])]
+        here = [self._worker, *self._leaving, *(beside for beside in (self._spare, self._office) if beside)]
         for worker in here:
             worker.dismiss()
         for worker in here:
@@ -70,6 +71,10 @@ class Crew:
         self._worker = self._next()
         self.worker_hours = 0
 
+    def keep_spare(self) -> None:
+        """Have a process that can take the worker's place at any time from now on."""
+        self._keeps_spare, self._spare = True, self._spare or Worker(self._environment)
+
     def open_office(self) -> None:
         """Make the process beside ready in time: MLflow alone takes it seconds."""
         self._office = self._office or Worker(self._environment, opens="registry")
@@ -95,7 +100,9 @@ class Crew:
 
     def _next(self) -> Worker:
         """The spare process; another one is made meanwhile."""
-        taken, self._spare = self._spare, Worker(self._environment)
+        taken, self._spare = self._spare or Worker(self._environment), None
+        if self._keeps_spare:
+            self.keep_spare()
         return taken
 
     def _let_go(self, worker: Worker) -> None:

@@ -17,7 +17,7 @@ from eth_pipeline.settings import Settings
 from eth_pipeline.soak.crew import Crew
 from eth_pipeline.soak.diary import Diary, Lived
 from eth_pipeline.soak.examination import Examiner, Left
-from eth_pipeline.soak.host_troubles import HostTroubles
+from eth_pipeline.soak.host_troubles import WEARS_PROCESSES, HostTroubles
 from eth_pipeline.soak.invariants.bounds import Sample
 from eth_pipeline.soak.model_troubles import ModelTroubles
 from eth_pipeline.soak.outside import Outside
@@ -72,14 +72,20 @@ class Soak:
     def live(self, schedule: Sequence[Hour]) -> Diary:
         """All hours, then a day of silence, one more hour, and the invariants of the whole."""
         self._handed_over = self._monotonic()
-        if any(hour.number % _MAINTAIN_EVERY_HOURS == _MAINTAIN_EVERY_HOURS - 1 or _moves(hour) for hour in schedule):
-            self._crew.open_office()
+        self._staff_for(schedule)
         for hour in schedule:
             self._examiner.examine(self._live_through(hour))
         last = self._heal(len(schedule))
         self._examiner.examine(last)
         self._examiner.conclude(last, self._plan.bounds)
         return self.diary
+
+    def _staff_for(self, schedule: Sequence[Hour]) -> None:
+        """Have the processes ready that these hours will need."""
+        if any(begin.trouble.host in WEARS_PROCESSES for hour in schedule for begin in hour.begins):
+            self._crew.keep_spare()
+        if len(schedule) >= _MAINTAIN_EVERY_HOURS or any(_moves(hour) for hour in schedule):
+            self._crew.open_office()
 
     def _live_through(self, hour: Hour) -> Left:
         number = hour.number

@@ -21,6 +21,7 @@ import dagster as dg
 
 from eth_pipeline.contracts.clock import SystemClock
 from eth_pipeline.definitions import defs
+from eth_pipeline.defs.assets.operations import lake_tables
 from eth_pipeline.defs.assets.training_set import registry_store
 from eth_pipeline.defs.emission import emit_failed_hour
 from eth_pipeline.defs.instance import open_instance
@@ -189,7 +190,10 @@ def _open(what: Opens, instance: dg.DagsterInstance) -> None:
     else:
         import pyarrow  # noqa: F401  # loaded for its effect; it starts a thread, so `preloaded` must not have it
 
-        with Pipeline().transport():
+        pipeline = Pipeline()
+        for table in lake_tables(load_settings()):
+            pipeline.lake().version(table)  # the process keeps its lake, and with it what is open
+        with pipeline.transport():
             pass
     import onnxruntime  # noqa: F401  # likewise
 
