@@ -2,6 +2,7 @@
 
 import logging
 import socket
+import time
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -137,6 +138,16 @@ def test_a_failed_try_is_repeated(sandbox: Sandbox, tmp_path: Path, clock: Fixed
     with door(sandbox, tmp_path, clock, attempts=2) as transport:
         assert len(transport.get_json(KLINES, ASK)) == 5
         assert transport.guard.breaker_states() == {}
+
+
+def test_another_try_waits_as_long_as_the_settings_say(sandbox: Sandbox, tmp_path: Path, clock: FixedClock) -> None:
+    """An hour of a silent exchange took a time-lapse eight real seconds, nearly all of them pauses."""
+    wait_seconds = 0.6
+    sandbox.faults.switch_on("server_error", count=1)
+    with door(sandbox, tmp_path, clock, attempts=2, retry_wait_seconds=wait_seconds) as transport:
+        began = time.monotonic()
+        transport.get_json(KLINES, ASK)
+        assert time.monotonic() - began >= wait_seconds
 
 
 def test_a_body_cut_short_is_unavailable_and_not_half_an_answer(

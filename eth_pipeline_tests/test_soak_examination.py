@@ -49,7 +49,8 @@ def test_a_lake_as_it_was_has_the_rows_of_then_and_only_the_tables_that_were_rem
     settings = sample_settings(tmp_path)
     now = Lake.of(settings)
     now.upsert(FUNDING_RATES, settlements(2))
-    then = LakeAsItWas(settings, {FUNDING_RATES.name: now.version(FUNDING_RATES), "klines": None})
+    then = LakeAsItWas(settings)
+    then.turn_to({FUNDING_RATES.name: now.version(FUNDING_RATES), "klines": None})
     assert then.read(FUNDING_RATES).height == 2
     now.upsert(FUNDING_RATES, settlements(5))
     assert then.read(FUNDING_RATES).height == 2
@@ -57,6 +58,23 @@ def test_a_lake_as_it_was_has_the_rows_of_then_and_only_the_tables_that_were_rem
     assert then.newest(FUNDING_RATES) < now.newest(FUNDING_RATES)  # type: ignore[operator]  # both have rows
     with pytest.raises(KeyError, match="signals"):
         then.read(SIGNALS)
+    with pytest.raises(ValueError, match="use a `Lake`"):
+        then.read(FUNDING_RATES, version=0)
+
+
+def test_a_lake_as_it_was_goes_from_hour_to_hour_whether_or_not_somebody_has_written_on(tmp_path: Path) -> None:
+    settings = sample_settings(tmp_path)
+    now, then, versions = Lake.of(settings), LakeAsItWas(settings), []
+    for rows in (2, 3, 4, 5):
+        now.upsert(FUNDING_RATES, settlements(rows))
+        versions.append({FUNDING_RATES.name: now.version(FUNDING_RATES)})
+        if rows == 2:
+            then.turn_to(versions[0], tables=(FUNDING_RATES,))
+    read = [then.read(FUNDING_RATES).height]
+    for at in (1, 3, 0):
+        then.turn_to(versions[at], tables=(FUNDING_RATES,))
+        read.append(then.read(FUNDING_RATES).height)
+    assert read == [2, 3, 5, 2]
 
 
 def test_the_record_of_an_hour_is_looked_for_among_those_of_then(tmp_path: Path) -> None:

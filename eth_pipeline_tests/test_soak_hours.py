@@ -29,7 +29,7 @@ from eth_pipeline_tests.registry_maker import registry_folder
 from eth_pipeline_tests.small_home import AS_OF
 
 pytestmark = pytest.mark.timeout(1800)  # beside other test processes it takes a multiple of its minute
-HOURS = 24
+HOURS = 48
 AGAIN_HOURS = 3
 _NO_RACE = ("again", "read_only_lake", "powered_off")
 
@@ -50,7 +50,7 @@ def as_promoted(living: PromotedHome) -> Path:
 
 @pytest.fixture(scope="module")
 def lived(living: PromotedHome) -> tuple[SoakPlan, tuple[Hour, ...], Diary]:
-    """A day with everything in it; the first hour fills the lake."""
+    """Two days with everything in them; the first hour fills the lake."""
     plan = read_plan()
     schedule = draw_schedule(plan, days=HOURS / 24, seed=3)
     with Soak(

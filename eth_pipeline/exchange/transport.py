@@ -35,6 +35,8 @@ from eth_pipeline.exchange.wire import Answer, Unreachable, Wire
 from eth_pipeline.settings import ExchangeSettings
 
 USED_WEIGHT_HEADER = "X-MBX-USED-WEIGHT-1M"
+_LONGEST_WAIT, _WAIT_JITTER = 10.0, 1.5
+"""The longest pause between two tries and what chance adds at most, as multiples of the first pause."""
 
 
 class Transport:
@@ -167,9 +169,9 @@ class Transport:
                 on=Patience(),
                 attempts=self._settings.attempts,
                 timeout=None,
-                wait_initial=0.2,
-                wait_max=2.0,
-                wait_jitter=0.3,
+                wait_initial=self._settings.retry_wait_seconds,
+                wait_max=_LONGEST_WAIT * self._settings.retry_wait_seconds,
+                wait_jitter=_WAIT_JITTER * self._settings.retry_wait_seconds,
             ):
                 with attempt:
                     self.guard.pay(endpoint, host, cost=cost)

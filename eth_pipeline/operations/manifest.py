@@ -106,7 +106,8 @@ def folder_digest(folder: Path) -> str:
 @functools.cache
 def lock_digest() -> str:
     """sha256 of the installed versions of every distribution: the environment that really runs."""
-    versions = {f"{d.metadata['Name']}=={d.version}" for d in importlib.metadata.distributions() if d.metadata["Name"]}
+    installed = (found.metadata for found in importlib.metadata.distributions())  # parsed anew whenever it is asked for
+    versions = {f"{known['Name']}=={known['Version']}" for known in installed if known["Name"]}
     return hashlib.sha256("\n".join(sorted(versions)).encode()).hexdigest()
 
 

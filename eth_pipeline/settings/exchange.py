@@ -18,6 +18,7 @@ class ExchangeSettings(Section):
     connect_timeout_seconds: float = Field(3.0, gt=0, description="TCP connect timeout of one request.")
     read_timeout_seconds: float = Field(10.0, gt=0, description="Read timeout of one request.")
     attempts: int = Field(3, ge=1, description="Tries of one request before it counts as failed.")
+    retry_wait_seconds: float = Field(0.2, ge=0, description="Pause before a second try; twice as long at each next.")
     weight_limit_per_minute: int = Field(2400, gt=0, description="Request weight per minute and address.")
     weight_reserve_share: float = Field(0.2, ge=0, lt=1, description="Share of the weight budget never used.")
     breaker_failures: int = Field(5, ge=1, description="Consecutive failures that open an endpoint's breaker.")

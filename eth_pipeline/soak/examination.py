@@ -75,7 +75,7 @@ class Examiner:
 
     def __init__(self, settings: Settings, market: Market, diary: Diary, *, each: Callable[[Lived], None]) -> None:
         self._settings, self._market, self._diary, self._each = settings, market, diary, each
-        self._lake = Lake.of(settings)
+        self._lake, self._then = Lake.of(settings), LakeAsItWas(settings)
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="examiner")
         self._under_way: Future[None] | None = None
         self._parsed: dict[str, SignalRecord] = {}
@@ -116,8 +116,8 @@ class Examiner:
         blame("bounded", decided, invariants.bounded(self._diary.samples, bounds=bounds))
 
     def _examine(self, left: Left) -> None:
-        lake = LakeAsItWas(self._settings, left.versions)
-        first = self._diary.first
+        lake, first = self._then, self._diary.first
+        lake.turn_to(left.versions, tables=_EXAMINED)
         records = invariants.read_records(lake, settings=self._settings, first=first, parsed=self._parsed)
         record = next((r for r in records if r.decision_time == left.decided), None)
         self._check(left, lake, record, records)

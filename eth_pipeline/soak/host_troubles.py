@@ -12,11 +12,14 @@ from eth_pipeline.settings import Settings
 from eth_pipeline.soak.crew import Crew
 from eth_pipeline.soak.host_faults import read_only
 from eth_pipeline.soak.outside import Outside
+from eth_pipeline.soak.plan import HostTrouble
 from eth_pipeline.soak.schedule import Begin
 from eth_pipeline.soak.worker import Answer, Order
 
-_TOUCHES_WARM, _TOUCHES_COLD = 165, 1_600
-"""How often an hour touches the outside: in a process that has run one, in a new one, which imports (2026-11-22)."""
+_TOUCHES_WARM, _TOUCHES_COLD = 160, 285
+"""How often an hour touches the outside: in a process that has run one, in a new one, which imports (2026-11-23)."""
+WEARS_PROCESSES: frozenset[HostTrouble] = frozenset({"kill", "kill_and_again", "disk_full", "two_schedulers"})
+"""Troubles for which another process must take a worker's place, or stand beside it."""
 _SMALLEST_FULL_BYTES, _DOUBLINGS = 2**14, 12
 
 

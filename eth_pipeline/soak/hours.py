@@ -17,12 +17,12 @@ from eth_pipeline.settings import Settings
 from eth_pipeline.soak.crew import Crew
 from eth_pipeline.soak.diary import Diary, Lived
 from eth_pipeline.soak.examination import Examiner, Left
-from eth_pipeline.soak.host_troubles import HostTroubles
+from eth_pipeline.soak.host_troubles import WEARS_PROCESSES, HostTroubles
 from eth_pipeline.soak.invariants.bounds import Sample
 from eth_pipeline.soak.model_troubles import ModelTroubles
 from eth_pipeline.soak.outside import Outside
 from eth_pipeline.soak.plan import SoakPlan
-from eth_pipeline.soak.schedule import Hour, InForce
+from eth_pipeline.soak.schedule import Begin, Hour, InForce
 from eth_pipeline.soak.worker import Answer, Order
 
 _HEALING_JUMP = timedelta(hours=26)
@@ -72,12 +72,20 @@ class Soak:
     def live(self, schedule: Sequence[Hour]) -> Diary:
         """All hours, then a day of silence, one more hour, and the invariants of the whole."""
         self._handed_over = self._monotonic()
+        self._staff_for(schedule)
         for hour in schedule:
             self._examiner.examine(self._live_through(hour))
         last = self._heal(len(schedule))
         self._examiner.examine(last)
         self._examiner.conclude(last, self._plan.bounds)
         return self.diary
+
+    def _staff_for(self, schedule: Sequence[Hour]) -> None:
+        """Have the processes ready that these hours will need."""
+        if any(begin.trouble.host in WEARS_PROCESSES for hour in schedule for begin in hour.begins):
+            self._crew.keep_spare()
+        if len(schedule) >= _MAINTAIN_EVERY_HOURS or any(_moves(hour) for hour in schedule):
+            self._crew.open_office()
 
     def _live_through(self, hour: Hour) -> Left:
         number = hour.number
@@ -89,7 +97,7 @@ class Soak:
             if begin.trouble.fault is not None:
                 self._outside.switch_on(begin, number=number)
         host = [begin for begin in hour.begins if begin.trouble.host is not None]
-        model = [begin for begin in hour.begins if begin.trouble.model is not None]
+        model = _moves(hour)
         if self._model.has_work(number, model):
             self._examiner.catch_up()
         with ExitStack() as until_it_is_over:
@@ -158,6 +166,11 @@ def require_promoted(settings: Settings) -> None:
     """
     if pointer(settings.home) is None:
         raise NeedsHuman(f"{settings.home} has no promoted model. Name a home whose demo ended in a promotion.")
+
+
+def _moves(hour: Hour) -> list[Begin]:
+    """Troubles of the model that begin in this hour."""
+    return [begin for begin in hour.begins if begin.trouble.model is not None]
 
 
 def _megabytes(folder: Path) -> float:

@@ -14,8 +14,8 @@ from eth_pipeline.soak.moves import Move
 from eth_pipeline.soak.schedule import Begin, InForce
 from eth_pipeline.soak.worker import Order
 
-_TOUCHES_OF_A_MOVE = 1_800
-"""How often a promotion touches the outside."""
+_TOUCHES_WARM, _TOUCHES_COLD = 315, 1_030
+"""How often a promotion touches the outside: in a process that made one, in a new one, which imports (2026-11-23)."""
 _DEAD_REGISTRY = {
     "ETH_PIPELINE_MLFLOW_TRACKING_URI": "http://127.0.0.1:9",
     "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "1",
@@ -55,7 +55,8 @@ class ModelTroubles:
             self._due.setdefault(number + 5, []).append(Move("promote"))
             self._in_force.extend(begin.name, last=number + 4)
         elif kind == "promotion_killed":
-            self._crew.aside(Order(move=Move("promote"), die_at_touch=1 + int(begin.draw * _TOUCHES_OF_A_MOVE)))
+            touches = _TOUCHES_WARM if self._crew.office_promotions else _TOUCHES_COLD
+            self._crew.aside(Order(move=Move("promote"), die_at_touch=1 + int(begin.draw * touches)))
             self._due.setdefault(number + 1, []).append(Move("reconcile"))
         elif kind == "tamper":
             hour.enter_context(self._tampered())

@@ -2,8 +2,8 @@
 
 Belongs here: one long-lived process with a real Dagster instance that runs the real `hourly` job on demand; the orders
 it takes and the answers it gives. Does not belong: what is ordered when (`hours`), the faults themselves
-(`host_faults`). It is forked from a server that has loaded the definitions once (`preloaded`), so a killed worker is
-replaced in a fraction of a second, and nothing that a thread of the soak holds is forked with it.
+(`host_faults`). It is forked from a server that has loaded the definitions once (`preloaded`); nothing that a thread of
+the soak holds is forked with it. It gets ready by itself, so one that is made in time keeps nobody waiting.
 """
 
 import multiprocessing
@@ -15,19 +15,23 @@ from contextlib import ExitStack, suppress
 from dataclasses import dataclass, field
 from multiprocessing.connection import Connection
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import dagster as dg
 
 from eth_pipeline.contracts.clock import SystemClock
 from eth_pipeline.definitions import defs
+from eth_pipeline.defs.assets.operations import lake_tables
+from eth_pipeline.defs.assets.training_set import registry_store
 from eth_pipeline.defs.emission import emit_failed_hour
 from eth_pipeline.defs.instance import open_instance
 from eth_pipeline.defs.resources import Pipeline
-from eth_pipeline.errors import EthPipelineError, NeedsHuman
+from eth_pipeline.errors import EthPipelineError, NeedsHuman, RegistryUnavailable
 from eth_pipeline.settings import load_settings
 from eth_pipeline.soak.host_faults import Touches, full_disk, lay_privileges_down
 from eth_pipeline.soak.moves import Move, move
+
+Opens = Literal["exchange", "registry"]
 
 _QUIET = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
 _ANSWER_WITHIN_SECONDS = 300.0
@@ -72,23 +76,18 @@ class Worker:
 
     Args:
         environment: what the process needs to work on the home.
-
-    Raises:
-        NeedsHuman: the process died before it could take an order; what it printed says why.
+        opens: what it opens before it is ready, beside the Dagster instance.
     """
 
-    def __init__(self, environment: Mapping[str, str]) -> None:
+    def __init__(self, environment: Mapping[str, str], *, opens: Opens = "exchange") -> None:
         context = multiprocessing.get_context("forkserver")
         context.set_forkserver_preload([__name__, "eth_pipeline.soak.preloaded"])
         self._mine, theirs = context.Pipe()
-        self._process = context.Process(target=_serve, args=(theirs, dict(environment)), daemon=True)
+        self._process = context.Process(target=_serve, args=(theirs, dict(environment), opens), daemon=True)
         self._process.start()
         theirs.close()
-        try:
-            self._mine.recv()
-        except EOFError as error:
-            log = log_file(Path(environment["ETH_PIPELINE_HOME"]))
-            raise NeedsHuman(f"A worker of the soak died at its start. {log} says why; cure it.") from error
+        self._log = log_file(Path(environment["ETH_PIPELINE_HOME"]))
+        self._is_ready = False
         self._begun = time.monotonic()
 
     @property
@@ -96,8 +95,27 @@ class Worker:
         """False after it was killed."""
         return self._process.is_alive()
 
+    def wait_until_ready(self) -> None:
+        """Wait until it can take an order.
+
+        Raises:
+            NeedsHuman: the process died before; what it printed says why.
+        """
+        if self._is_ready:
+            return
+        try:
+            self._mine.recv()
+        except (EOFError, ConnectionResetError) as error:
+            raise NeedsHuman(f"A worker of the soak died at its start. {self._log} says why; cure it.") from error
+        self._is_ready = True
+
     def begin(self, order: Order) -> None:
-        """Hand over an order; `finish` waits for its answer."""
+        """Hand over an order as soon as it can be taken; `finish` waits for its answer.
+
+        Raises:
+            NeedsHuman: the process died before it could take an order.
+        """
+        self.wait_until_ready()
         self._begun = time.monotonic()
         self._mine.send(order)
 
@@ -123,10 +141,14 @@ class Worker:
         self.begin(order)
         return self.finish()
 
-    def leave(self) -> None:
-        """Let the process close its files and end; one that is dead or does not end is killed."""
+    def dismiss(self) -> None:
+        """Let the process close its files and end, without waiting for it; `leave` does."""
         with suppress(OSError):
             self._mine.send(None)
+
+    def leave(self) -> None:
+        """Let the process close its files and end; one that is dead or does not end is killed."""
+        self.dismiss()
         self._process.join(_LEAVE_WITHIN_SECONDS)
         self.stop()
 
@@ -137,13 +159,14 @@ class Worker:
         self._mine.close()
 
 
-def _serve(orders: Connection, environment: dict[str, str]) -> None:
+def _serve(orders: Connection, environment: dict[str, str], opens: Opens) -> None:
     lay_privileges_down()
     os.environ.update(environment)
     _talk_to(log_file(Path(environment["ETH_PIPELINE_HOME"])))
     touches = Touches()
     with ExitStack() as stack:
         instance = stack.enter_context(open_instance(load_settings()))
+        _open(opens, instance)
         orders.send("ready")
         while True:
             try:
@@ -153,6 +176,26 @@ def _serve(orders: Connection, environment: dict[str, str]) -> None:
             if order is None:
                 return
             orders.send(_carry_out(order, instance, touches))
+
+
+def _open(what: Opens, instance: dg.DagsterInstance) -> None:
+    """Load what the first order would wait for, without writing anything."""
+    instance.get_runs(limit=1)
+    if what == "registry":
+        import matplotlib.figure  # noqa: F401  # loaded for its effect
+        import onnx  # noqa: F401  # likewise
+
+        with suppress(RegistryUnavailable):
+            registry_store(load_settings()).tries()
+    else:
+        import pyarrow  # noqa: F401  # loaded for its effect; it starts a thread, so `preloaded` must not have it
+
+        pipeline = Pipeline()
+        for table in lake_tables(load_settings()):
+            pipeline.lake().version(table)  # the process keeps its lake, and with it what is open
+        with pipeline.transport():
+            pass
+    import onnxruntime  # noqa: F401  # likewise
 
 
 def log_file(home: Path) -> Path:
