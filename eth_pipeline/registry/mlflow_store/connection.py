@@ -78,7 +78,7 @@ class Connection:
         folder.mkdir(parents=True, exist_ok=True)
         with exclusive(folder / ".tables.lock"):  # two steps of a plan that made the tables at once both failed
             client = MlflowClient(tracking_uri=address, registry_uri=address)
-            client.search_registered_models(max_results=1)  # the model registry is another store on the same file
+            self._model(client)  # the model registry is another store on the same file
             return client
 
     def _experiment(self, client: Any) -> str:
