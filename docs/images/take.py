@@ -19,12 +19,17 @@ SIZE: ViewportSize = {"width": 1400, "height": 875}
 SHARPNESS = 8 / 7  # pictures of 1600 x 1000
 PATIENCE_MS = 120_000.0
 CALIBRATION = 1  # of the plots in the metadata: AUC by year, calibration, deciles, importance
+ZOOM_OUT = (1373, 727)  # the button has no name
+FARTHER = 5  # clicks until the whole plane is in the window
 DRAWN_MS = 4_000  # the layout of a graph still moves after its texts are there
 
 
 def take(home: Path, *, chromium: str | None) -> None:
-    """Write graph.png, board.png, report.png and board.zh-CN.png beside this file."""
-    asked: tuple[tuple[str, tuple[Picture, ...]], ...] = (("en", (graph, board, report)), ("zh", (chinese_board,)))
+    """Write graph.png, models.png, board.png, report.png and board.zh-CN.png beside this file."""
+    asked: tuple[tuple[str, tuple[Picture, ...]], ...] = (
+        ("en", (graph, models, board, report)),
+        ("zh", (chinese_board,)),
+    )
     for language, pictures in asked:
         with running_up(home, environment={"ETH_PIPELINE_LANGUAGE": language}) as up, sync_playwright() as playwright:
             browser = playwright.chromium.launch(executable_path=chromium, args=QUIET)
@@ -42,6 +47,19 @@ def graph(context: BrowserContext, up: Up) -> None:
     page.get_by_text("gate_verdict", exact=True).first.wait_for()
     page.get_by_text("Hide navigation").click()
     _shot(page, "graph.png")
+
+
+def models(context: BrowserContext, up: Up) -> None:
+    """The whole model plane: what trains, judges and rebuilds the past."""
+    location = up.ask("{workspaceOrError{... on Workspace{locationEntries{name}}}}")["workspaceOrError"]
+    name = location["locationEntries"][0]["name"]
+    page = _opened(context, f"http://127.0.0.1:{up.port}/locations/__repository__@{name}/asset-groups/model/lineage")
+    page.get_by_text("other_vintage", exact=True).first.wait_for()
+    page.get_by_text("Hide navigation").click()
+    page.wait_for_timeout(DRAWN_MS)
+    for _ in range(FARTHER):
+        page.mouse.click(*ZOOM_OUT)
+    _shot(page, "models.png")
 
 
 def board(context: BrowserContext, up: Up, name: str = "board.png") -> None:
