@@ -85,6 +85,6 @@ def running_up(home: Path, *, environment: Mapping[str, str] | None = None) -> I
 
 
 def small_demo_home(folder: Path) -> Path:
-    """A home as `demo` leaves it, without data: a market of a hundred days is remembered beside it."""
-    MarketPlan(replay=None, as_of=AS_OF, strength=1.0, seed=7, years=0.27).save(folder)
+    """A home as `demo` leaves it, without data: the market is remembered beside it."""
+    MarketPlan(replay=None, as_of=AS_OF, strength=1.0, seed=7, years=0.5).save(folder)
     return folder
