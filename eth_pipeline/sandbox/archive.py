@@ -21,7 +21,7 @@ import polars as pl
 from eth_pipeline.contracts.clock import to_milliseconds
 from eth_pipeline.sandbox.bar_streams import BAR_KINDS, BarStream
 from eth_pipeline.sandbox.faults import KINDS, FaultBoard
-from eth_pipeline.sandbox.market import INTERVALS_MS, MINUTE_MS
+from eth_pipeline.sandbox.market import INTERVALS_MS, MINUTE_MS, place
 from eth_pipeline.sandbox.view import View
 
 MONTHLY_LAG = timedelta(days=1)
@@ -196,8 +196,8 @@ class Archive:
 def _between(frame: pl.DataFrame, column: str, key: ArchiveKey, *, edge: int) -> pl.DataFrame:
     """Rows of the key's days; `edge` 1 moves both ends by a millisecond: (first, after] for ends of periods."""
     times = frame[column]
-    first = times.search_sorted(to_milliseconds(key.first) + edge, side="left")
-    after = times.search_sorted(to_milliseconds(key.after) + edge, side="left")
+    first = place(times, to_milliseconds(key.first) + edge, side="left")
+    after = place(times, to_milliseconds(key.after) + edge, side="left")
     return frame.slice(first, after - first)
 
 

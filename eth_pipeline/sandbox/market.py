@@ -9,6 +9,7 @@ Frames speak epoch milliseconds (Int64), as the exchange does. A float that a re
 from datetime import datetime, timedelta
 from typing import Literal, NamedTuple, Protocol
 
+import numpy as np
 import polars as pl
 
 from eth_pipeline.sandbox.bar_streams import BAR_KINDS, BarStream
@@ -132,3 +133,11 @@ def aggregate(bars: pl.DataFrame, *, interval_ms: int) -> pl.DataFrame:
         )
         .select(BAR_SCHEMA.keys())
     )
+
+
+def place(times: pl.Series, at_ms: int, *, side: Literal["left", "right"]) -> int:
+    """How many of the sorted `times` are before `at_ms`, with `side` "right" also those at it.
+
+    polars' own `search_sorted` is a query, which takes a fifth of a millisecond; an hour's requests ask some 90 times.
+    """
+    return int(np.searchsorted(times.to_numpy(), at_ms, side=side))

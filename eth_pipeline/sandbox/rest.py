@@ -13,7 +13,7 @@ from eth_pipeline.contracts.clock import to_milliseconds
 from eth_pipeline.sandbox.bar_streams import BAR_KINDS, BarStream
 from eth_pipeline.sandbox.exchange_info import exchange_info, futures_symbol, spot_symbol
 from eth_pipeline.sandbox.faults import FaultBoard
-from eth_pipeline.sandbox.market import DAY_MS, HOUR_MS, INTERVALS_MS
+from eth_pipeline.sandbox.market import DAY_MS, HOUR_MS, INTERVALS_MS, place
 from eth_pipeline.sandbox.parameters import BadRequest, Params, milliseconds, page_limit, required
 from eth_pipeline.sandbox.view import View
 from eth_pipeline.sandbox.wire import kline_arrays, text
@@ -112,10 +112,9 @@ class Rest:
         start = milliseconds(params, "startTime")
         if start is not None and start < oldest:
             raise BadRequest(-1130, "parameter 'startTime' is invalid.")
-        frame = self.view.open_interest("rest", symbol)
-        on_period = (pl.col("period_end") % INTERVALS_MS[period] == 0) & (pl.col("period_end") >= oldest)
+        frame = _since(self.view.open_interest("rest", symbol), oldest)
         page = self._page(
-            frame.filter(on_period),
+            frame.filter(pl.col("period_end") % INTERVALS_MS[period] == 0),
             "period_end",
             params,
             stream="open_interest",
@@ -147,7 +146,8 @@ class Rest:
         if start is not None and start < oldest:
             raise BadRequest(-1130, "parameter 'startTime' is invalid.")
         label = pl.col("period_end") - (size_ms if starts else 0)
-        frame = self.view.open_interest("rest", symbol, stream="positioning").with_columns(label.alias("label"))
+        recent = _since(self.view.open_interest("rest", symbol, stream="positioning"), oldest)
+        frame = recent.with_columns(label.alias("label"))
         page = self._page(
             frame.filter(pl.col("period_end") % size_ms == 0, pl.col("label") >= oldest, pl.col(column).is_not_null()),
             "label",
@@ -214,14 +214,18 @@ class Rest:
         if start and end is not None and start > end:
             raise BadRequest(-1023, "Start time is greater than end time.")
         times = frame[column]
-        first = times.search_sorted(start, side="left") if start else 0
-        last = len(times) if end is None else times.search_sorted(end, side="right")
+        first = place(times, start, side="left") if start else 0
+        last = len(times) if end is None else place(times, end, side="right")
         found = frame.slice(first, max(0, last - first))
         page = found.head(limit) if start and not newest else found.tail(limit)
         for fault in self.faults.hitting("page", door="rest", stream=stream, symbol=symbol):
             if self.faults.spend(fault):
                 page = page.head(max(0, page.height - fault.rows))
         return page
+
+
+def _since(snapshots: pl.DataFrame, oldest_ms: int) -> pl.DataFrame:
+    return snapshots.slice(place(snapshots["period_end"], oldest_ms, side="left"))
 
 
 def _newest(frame: pl.DataFrame, column: str) -> float | None:

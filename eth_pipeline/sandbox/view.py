@@ -16,7 +16,7 @@ from eth_pipeline.contracts.clock import to_milliseconds
 from eth_pipeline.sandbox.bar_streams import BarStream
 from eth_pipeline.sandbox.clock import VirtualClock
 from eth_pipeline.sandbox.faults import ROW_EDITS, Door, FaultBoard
-from eth_pipeline.sandbox.market import INTERVALS_MS, VOLUMES, Market, aggregate
+from eth_pipeline.sandbox.market import INTERVALS_MS, VOLUMES, Market, aggregate, place
 
 TIME_COLUMN = {"funding_rates": "funding_time", "open_interest": "period_end", "positioning": "period_end"}
 
@@ -109,17 +109,17 @@ class View:
         """Bars open at `now` or not settled by then, from what was known at `by`; usually the one open bar."""
         base = self.market.bars(stream, symbol, until=now)
         by_ms, now_ms = to_milliseconds(by), to_milliseconds(now)
-        begins = base["open_time"].search_sorted(by_ms // size_ms * size_ms, side="left")
-        ends = base["open_time"].search_sorted(now_ms, side="right")
-        seen = base.slice(begins, ends - begins).with_columns(
-            passed=((by_ms - pl.col("open_time")) / self._base_ms).clip(0.0, 1.0)
-        )
-        running = pl.col("passed") < 1.0
+        begins = place(base["open_time"], by_ms // size_ms * size_ms, side="left")
+        ends = place(base["open_time"], now_ms, side="right")
+        seen = base.slice(begins, ends - begins)
+        passed = ((by_ms - pl.col("open_time")) / self._base_ms).clip(0.0, 1.0)
         known = seen.with_columns(
-            *[pl.when(running).then(pl.col("open")).otherwise(pl.col(name)).alias(name) for name in _AFTER_OPEN],
-            *[(pl.col(name) * pl.col("passed")).cast(base.schema[name]).alias(name) for name in VOLUMES],
+            *[pl.when(passed < 1.0).then(pl.col("open")).otherwise(pl.col(name)).alias(name) for name in _AFTER_OPEN],
+            *[(pl.col(name) * passed).cast(base.schema[name]).alias(name) for name in VOLUMES],
         )
-        return aggregate(known.drop("passed"), interval_ms=size_ms)
+        if size_ms == self._base_ms:
+            return known.with_columns(pl.col(name).round(8) for name in VOLUMES)
+        return aggregate(known, interval_ms=size_ms)
 
     def _edited(self, frame: pl.DataFrame, *, door: Door, stream: str, symbol: str) -> pl.DataFrame:
         time = TIME_COLUMN.get(stream, "open_time")
@@ -134,4 +134,4 @@ _AFTER_OPEN = ("high", "low", "close")
 
 def _up_to(frame: pl.DataFrame, column: str, last_ms: int) -> pl.DataFrame:
     """Rows whose `column` is at or before `last_ms`; the frame is sorted by it."""
-    return frame.head(frame[column].search_sorted(last_ms, side="right"))
+    return frame.head(place(frame[column], last_ms, side="right"))
