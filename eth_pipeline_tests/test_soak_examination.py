@@ -16,7 +16,7 @@ from eth_pipeline.settings import Settings
 from eth_pipeline.soak.as_it_was import LakeAsItWas
 from eth_pipeline.soak.diary import Diary, Lived
 from eth_pipeline.soak.examination import Examiner, Left
-from eth_pipeline.soak.worker import Answer
+from eth_pipeline.soak.orders import Answer
 from eth_pipeline_tests.decision_samples import NOON, sample_settings, signal
 from eth_pipeline_tests.test_lake import settlements
 

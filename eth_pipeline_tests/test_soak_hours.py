@@ -20,10 +20,11 @@ from eth_pipeline.settings import load_settings
 from eth_pipeline.soak.diary import Diary, Lived
 from eth_pipeline.soak.hours import Soak
 from eth_pipeline.soak.invariants import INVARIANTS
+from eth_pipeline.soak.orders import Order
 from eth_pipeline.soak.plan import SoakPlan, read_plan
 from eth_pipeline.soak.report import soak_report, write_report
 from eth_pipeline.soak.schedule import Hour, draw_schedule
-from eth_pipeline.soak.worker import Order, Worker
+from eth_pipeline.soak.worker import Worker
 from eth_pipeline_tests.promoted_home import PromotedHome, promoted_home, promoted_market
 from eth_pipeline_tests.registry_maker import registry_folder
 from eth_pipeline_tests.small_home import AS_OF

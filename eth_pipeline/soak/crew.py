@@ -10,7 +10,8 @@ core that the hours leave free, and one that leaves is not waited for.
 from collections.abc import Mapping
 
 from eth_pipeline.soak.moves import Move
-from eth_pipeline.soak.worker import Answer, Order, Worker
+from eth_pipeline.soak.orders import Answer, Order
+from eth_pipeline.soak.worker import Worker
 
 
 class Crew:

@@ -25,8 +25,8 @@ from eth_pipeline.soak import invariants
 from eth_pipeline.soak.as_it_was import LakeAsItWas
 from eth_pipeline.soak.diary import Diary, Lived
 from eth_pipeline.soak.invariants.bounds import Sample
+from eth_pipeline.soak.orders import Answer
 from eth_pipeline.soak.plan import Bounds
-from eth_pipeline.soak.worker import Answer
 from eth_pipeline.trading.ledger import ACCOUNT_EVENTS
 
 _REFUSING = frozenset({"rate_limited", "banned"})

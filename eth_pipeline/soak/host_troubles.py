@@ -11,10 +11,10 @@ from eth_pipeline.contracts.clock import HOUR
 from eth_pipeline.settings import Settings
 from eth_pipeline.soak.crew import Crew
 from eth_pipeline.soak.host_faults import read_only
+from eth_pipeline.soak.orders import Answer, Order
 from eth_pipeline.soak.outside import Outside
 from eth_pipeline.soak.plan import HostTrouble
 from eth_pipeline.soak.schedule import Begin
-from eth_pipeline.soak.worker import Answer, Order
 
 _TOUCHES_WARM, _TOUCHES_COLD = 160, 285
 """How often an hour touches the outside: in a process that has run one, in a new one, which imports (2026-11-23)."""

@@ -20,10 +20,10 @@ from eth_pipeline.soak.examination import Examiner, Left
 from eth_pipeline.soak.host_troubles import WEARS_PROCESSES, HostTroubles
 from eth_pipeline.soak.invariants.bounds import Sample
 from eth_pipeline.soak.model_troubles import ModelTroubles
+from eth_pipeline.soak.orders import Answer, Order
 from eth_pipeline.soak.outside import Outside
 from eth_pipeline.soak.plan import SoakPlan
 from eth_pipeline.soak.schedule import Begin, Hour, InForce
-from eth_pipeline.soak.worker import Answer, Order
 
 _HEALING_JUMP = timedelta(hours=26)
 _DISK_EVERY_HOURS = 6

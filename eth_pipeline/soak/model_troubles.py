@@ -11,8 +11,8 @@ from eth_pipeline.registry.production import pointer
 from eth_pipeline.settings import Settings
 from eth_pipeline.soak.crew import Crew
 from eth_pipeline.soak.moves import Move
+from eth_pipeline.soak.orders import Order
 from eth_pipeline.soak.schedule import Begin, InForce
-from eth_pipeline.soak.worker import Order
 
 _TOUCHES_WARM, _TOUCHES_COLD = 315, 1_030
 """How often a promotion touches the outside: in a process that made one, in a new one, which imports (2026-11-23)."""

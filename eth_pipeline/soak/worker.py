@@ -1,9 +1,9 @@
 """A process that runs hours, and dies with them: the child of the soak.
 
-Belongs here: one long-lived process with a real Dagster instance that runs the real `hourly` job on demand; the orders
-it takes and the answers it gives. Does not belong: what is ordered when (`hours`), the faults themselves
-(`host_faults`). It is forked from a server that has loaded the definitions once (`preloaded`); nothing that a thread of
-the soak holds is forked with it. It gets ready by itself, so one that is made in time keeps nobody waiting.
+Belongs here: one long-lived process with a real Dagster instance that runs the real `hourly` job on demand. Does not
+belong: what it is told (`orders`) and when (`hours`), the faults themselves (`host_faults`). It is forked from a server
+that has loaded the definitions once (`preloaded`); nothing that a thread of the soak holds is forked with it. It gets
+ready by itself, so one that is made in time keeps nobody waiting.
 """
 
 import multiprocessing
@@ -12,7 +12,6 @@ import resource
 import time
 from collections.abc import Mapping
 from contextlib import ExitStack, suppress
-from dataclasses import dataclass, field
 from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any, Literal
@@ -29,46 +28,14 @@ from eth_pipeline.defs.resources import Pipeline
 from eth_pipeline.errors import EthPipelineError, NeedsHuman, RegistryUnavailable
 from eth_pipeline.settings import load_settings
 from eth_pipeline.soak.host_faults import Touches, full_disk, lay_privileges_down
-from eth_pipeline.soak.moves import Move, move
+from eth_pipeline.soak.moves import move
+from eth_pipeline.soak.orders import Answer, Order
 
 Opens = Literal["exchange", "registry"]
 
 _QUIET = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
 _ANSWER_WITHIN_SECONDS = 300.0
 _LEAVE_WITHIN_SECONDS = 20.0
-
-
-@dataclass(frozen=True)
-class Order:
-    """What a worker is to do.
-
-    Attributes:
-        job: a job of the definitions, `failed_hour` for the record of a dead run, or empty for a `move`.
-        move: a promotion or what else moves the registry.
-        environment: variables of this order alone.
-        largest_file_bytes: the disk is full beyond this.
-        die_at_touch: SIGKILL at this touch of the outside.
-    """
-
-    job: str = "hourly"
-    move: Move | None = None
-    environment: Mapping[str, str] = field(default_factory=dict)
-    largest_file_bytes: int | None = None
-    die_at_touch: int | None = None
-
-
-@dataclass(frozen=True)
-class Answer:
-    """What came of an order; `killed` where the process died instead of answering."""
-
-    succeeded: bool
-    says: str = ""
-    killed: bool = False
-    seconds: float = 0.0
-    memory_megabytes: float = 0.0
-    open_files: int = 0
-    touches: int = 0
-    cpu_seconds: float = 0.0
 
 
 class Worker:
