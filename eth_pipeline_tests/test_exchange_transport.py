@@ -2,7 +2,6 @@
 
 import logging
 import socket
-import time
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -10,6 +9,7 @@ from pathlib import Path
 from threading import Thread
 
 import pytest
+from stamina.instrumentation import set_on_retry_hooks
 
 from eth_pipeline.contracts.clock import FixedClock
 from eth_pipeline.errors import (
@@ -142,12 +142,17 @@ def test_a_failed_try_is_repeated(sandbox: Sandbox, tmp_path: Path, clock: Fixed
 
 def test_another_try_waits_as_long_as_the_settings_say(sandbox: Sandbox, tmp_path: Path, clock: FixedClock) -> None:
     """An hour of a silent exchange took a time-lapse eight real seconds, nearly all of them pauses."""
-    wait_seconds = 0.6
-    sandbox.faults.switch_on("server_error", count=1)
-    with door(sandbox, tmp_path, clock, attempts=2, retry_wait_seconds=wait_seconds) as transport:
-        began = time.monotonic()
-        transport.get_json(KLINES, ASK)
-        assert time.monotonic() - began >= wait_seconds
+    waited: list[float] = []
+    sandbox.faults.switch_on("server_error", count=2)
+    set_on_retry_hooks([lambda details: waited.append(details.wait_for)])
+    try:
+        with door(sandbox, tmp_path, clock, attempts=3, retry_wait_seconds=0.004) as transport:
+            transport.get_json(KLINES, ASK)
+    finally:
+        set_on_retry_hooks(None)
+    first, second = waited
+    assert 0.004 <= first <= 0.010, "the setting, and at most one and a half times as much at random"
+    assert 0.008 <= second <= 0.014
 
 
 def test_a_body_cut_short_is_unavailable_and_not_half_an_answer(

@@ -1,5 +1,7 @@
 """The runtime manifest: which code, configuration, packages and data run here; complete, secret-free, atomic."""
 
+import hashlib
+import importlib.metadata
 import json
 import subprocess
 from datetime import UTC, datetime
@@ -93,6 +95,11 @@ def test_only_tables_that_exist_have_a_version(tmp_path: Path) -> None:
 def test_the_environment_has_one_name() -> None:
     assert lock_digest() == lock_digest()
     assert len(lock_digest()) == 64
+
+
+def test_the_environment_is_every_distribution_in_its_version() -> None:
+    found = {f"{one.name}=={one.version}" for one in importlib.metadata.distributions() if one.name}
+    assert lock_digest() == hashlib.sha256("\n".join(sorted(found)).encode()).hexdigest()
 
 
 def test_two_dirty_states_of_one_commit_have_two_names(tmp_path: Path) -> None:

@@ -68,6 +68,13 @@ def test_the_last_bar_is_open_and_knows_nothing_of_the_rest_of_its_hour(sandbox:
 def test_a_bar_of_one_base_step_shows_only_its_open_until_it_closes(sandbox: Sandbox) -> None:
     bar = get(sandbox, "/fapi/v1/klines", interval="15m", limit=1)[0]
     assert bar[1] == bar[2] == bar[3] == bar[4]
+    begun = sandbox.clock.set(NOW.replace(minute=30, second=0))
+    volumes = []
+    for seconds in (0, 225, 450, 900):
+        sandbox.clock.set(begun + timedelta(seconds=seconds))
+        volumes.append(get(sandbox, "/fapi/v1/klines", interval="15m", startTime=to_milliseconds(begun), limit=1)[0][5])
+    whole = float(volumes[-1])
+    assert [float(volume) for volume in volumes] == pytest.approx([0, whole / 4, whole / 2, whole], rel=1e-4)
 
 
 def test_start_and_end_are_inclusive_on_open_time(sandbox: Sandbox) -> None:
@@ -142,6 +149,11 @@ def test_open_interest_history_reaches_back_a_month_and_refuses_more(sandbox: Sa
     too_old = to_milliseconds(NOW - timedelta(days=30)) - 1
     refused = get(sandbox, "/futures/data/openInterestHist", period="1d", startTime=too_old)
     assert refused["code"] == -1130
+    full_hour = sandbox.clock.set(NOW.replace(minute=0, second=0))
+    oldest = to_milliseconds(full_hour - timedelta(days=30))
+    for path in ("openInterestHist", "globalLongShortAccountRatio"):
+        page = get(sandbox, f"/futures/data/{path}", period="5m", startTime=oldest, endTime=oldest)
+        assert [row["timestamp"] for row in page] == [oldest], "exactly a month is no more"
 
 
 def test_latest_figures_agree_with_the_histories(sandbox: Sandbox) -> None:

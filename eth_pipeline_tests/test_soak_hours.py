@@ -15,8 +15,10 @@ from pathlib import Path
 import pytest
 
 from eth_pipeline.contracts.tables import STREAMS
+from eth_pipeline.errors import NeedsHuman
 from eth_pipeline.sandbox.server import Sandbox
 from eth_pipeline.settings import load_settings
+from eth_pipeline.soak.crew import Crew
 from eth_pipeline.soak.diary import Diary, Lived
 from eth_pipeline.soak.hours import Soak
 from eth_pipeline.soak.invariants import INVARIANTS
@@ -24,7 +26,7 @@ from eth_pipeline.soak.orders import Order
 from eth_pipeline.soak.plan import SoakPlan, read_plan
 from eth_pipeline.soak.report import soak_report, write_report
 from eth_pipeline.soak.schedule import Hour, draw_schedule
-from eth_pipeline.soak.worker import Worker
+from eth_pipeline.soak.worker import Worker, log_file
 from eth_pipeline_tests.promoted_home import PromotedHome, promoted_home, promoted_market
 from eth_pipeline_tests.registry_maker import registry_folder
 from eth_pipeline_tests.small_home import AS_OF
@@ -134,16 +136,24 @@ def soaked(
 
 @pytest.mark.slow
 def test_a_worker_that_is_killed_says_so_and_another_one_takes_over(living: PromotedHome) -> None:
-    worker = Worker(living.environment)
-    answer = worker.run(Order(die_at_touch=20))
-    assert (answer.killed, answer.succeeded) == (True, False)
-    assert not worker.is_alive
+    with Crew(living.environment) as crew:
+        killed, after = crew.run(Order(die_at_touch=20)), crew.run(Order(job="failed_hour"))
+        assert (killed.killed, killed.succeeded, crew.worker_hours) == (True, False, 0)
+        assert after.succeeded, after.says
+        crew.keep_spare()
+        crew.replace_worker(politely=True)
+        of_the_spare = crew.run(Order(job="failed_hour"))
+        assert of_the_spare.succeeded, of_the_spare.says
+
+
+@pytest.mark.slow
+def test_a_process_that_cannot_start_says_where_to_look(living: PromotedHome) -> None:
+    worker = Worker({**living.environment, "ETH_PIPELINE_PHASE": "neither"})
+    with pytest.raises(NeedsHuman, match=r"soak-workers.log says why"):
+        worker.run(Order())
     worker.stop()
-    other = Worker(living.environment)
-    answer = other.run(Order(job="failed_hour"))
-    other.leave()
-    assert answer.succeeded, answer.says
-    assert not other.is_alive
+    assert not worker.is_alive
+    assert "phase" in log_file(living.settings.home).read_text()
 
 
 def test_every_stream_has_its_truth() -> None:

@@ -117,9 +117,7 @@ class View:
             *[pl.when(passed < 1.0).then(pl.col("open")).otherwise(pl.col(name)).alias(name) for name in _AFTER_OPEN],
             *[(pl.col(name) * passed).cast(base.schema[name]).alias(name) for name in VOLUMES],
         )
-        if size_ms == self._base_ms:
-            return known.with_columns(pl.col(name).round(8) for name in VOLUMES)
-        return aggregate(known, interval_ms=size_ms)
+        return known if size_ms == self._base_ms else aggregate(known, interval_ms=size_ms)
 
     def _edited(self, frame: pl.DataFrame, *, door: Door, stream: str, symbol: str) -> pl.DataFrame:
         time = TIME_COLUMN.get(stream, "open_time")
