@@ -7,13 +7,16 @@ bar is closed when the run begins, so the schedule's own delay (a tick, a queue,
 shows what a process of its own adds. An instant belongs to exactly one part, so the parts add up to the whole:
 
     dagster start   from the order to the first step
-    fetch           stream steps: requests, parsing, gap ledger
+    exchange        from a request to its answer, the embedded exchange's work in this process included
+    fetch           the rest of the stream steps: what to ask for, parsing, gap ledger
     store           commits of the lake, whichever step makes them
     features        the newest rows
     forecast        consensus, forecast, shadow
     decision        freshness checks, gate, account, the signal's evidence
     write           the commit of the signal
     rest            Dagster between the steps
+
+Our own code is all of it but Dagster and the exchange's answers, which until 2026-11-23 counted as fetching.
 
 A signal can be read when its commit returns. What the run does after that (its line, its checks and its page in the UI)
 is shown beside it.
@@ -26,6 +29,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterator
+from contextlib import contextmanager
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -42,13 +46,14 @@ from eth_pipeline.contracts.table import TableContract
 from eth_pipeline.contracts.tables import STREAMS
 from eth_pipeline.defs.instance import open_instance
 from eth_pipeline.defs.resources import exchange_state
+from eth_pipeline.exchange.wire import Wire
 from eth_pipeline.lake import Lake
 from eth_pipeline.soak.host_clock import let_pass
 from eth_pipeline_tests.promoted_home import PromotedHome, promoted_home, promoted_market
 from eth_pipeline_tests.small_home import QUIET
 
 SYMBOLS = ("ETHUSDT", "BTCUSDT", "SOLUSDT", "BNBUSDT")
-PARTS = ("dagster start", "fetch", "store", "features", "forecast", "decision", "write", "rest")
+PARTS = ("dagster start", "exchange", "fetch", "store", "features", "forecast", "decision", "write", "rest")
 OURS = ("fetch", "store", "features", "forecast", "decision", "write")
 STEP_PARTS = {
     **dict.fromkeys(STREAMS, "fetch"),
@@ -60,24 +65,34 @@ REVIEWED_SECONDS, REVIEWED_CONSENSUS_SECONDS = 5.4, 11.3
 
 WHOLE_ASKED_SECONDS, OURS_ASKED_SECONDS = 6.0, 1.0
 
+EXCHANGE = "the exchange's answers"
 Span = tuple[float, float, str]
 
 
 class Stopwatch:
-    """Spans of the lake's commits, each with the table's name."""
+    """Spans of the lake's commits, each with the table's name, and of requests to the exchange."""
 
     def __init__(self) -> None:
         self.spans: list[Span] = []
-        original = Lake.upsert
+        commit, request = Lake.upsert, Wire.get
 
-        def timed(lake: Lake, table: TableContract, *rest: Any, **named: Any) -> Any:
-            began = time.time()
-            try:
-                return original(lake, table, *rest, **named)
-            finally:
-                self.spans.append((began, time.time(), table.name))
+        def committed(lake: Lake, table: TableContract, *rest: Any, **named: Any) -> Any:
+            with self._span(table.name):
+                return commit(lake, table, *rest, **named)
 
-        Lake.upsert = timed  # type: ignore[method-assign]  # this process measures
+        def answered(wire: Wire, *asked: Any, **named: Any) -> Any:
+            with self._span(EXCHANGE):
+                return request(wire, *asked, **named)
+
+        Lake.upsert, Wire.get = committed, answered  # type: ignore[method-assign]  # this process measures
+
+    @contextmanager
+    def _span(self, name: str) -> Iterator[None]:
+        began = time.time()
+        try:
+            yield
+        finally:
+            self.spans.append((began, time.time(), name))
 
 
 def main(hours: int, warm: int) -> int:
@@ -133,7 +148,7 @@ def step_spans(instance: dg.DagsterInstance, run_id: str) -> Iterator[Span]:
 
 
 def split(began: float, visible: float, steps: list[Span], commits: list[Span]) -> dict[str, float]:
-    """Seconds of every part between two instants; a commit counts as one, in whichever step it lies."""
+    """Seconds of every part between two instants; a commit or a request counts as one, in whichever step it lies."""
     first = min((start for start, _, _ in steps), default=visible)
     edges = sorted({began, visible, *(t for s, e, _ in (*steps, *commits) for t in (s, e) if began < t < visible)})
     parts = dict.fromkeys(PARTS, 0.0)
@@ -142,7 +157,7 @@ def split(began: float, visible: float, steps: list[Span], commits: list[Span]) 
         commit = next((table for s, e, table in commits if s <= middle < e), None)
         step = next((key for s, e, key in steps if s <= middle < e), None)
         if commit is not None:
-            name = "write" if commit == SIGNALS.name else "store"
+            name = {SIGNALS.name: "write", EXCHANGE: "exchange"}.get(commit, "store")
         elif step is not None:
             name = STEP_PARTS.get(step, "decision")
         else:
@@ -168,6 +183,8 @@ def show(hours: list[dict[str, Any]]) -> None:
     ours = np.median([sum(hour["parts"][name] for name in OURS) for hour in hours])
     print_figure("an hour, close to signal, p50", float(p50), "s", at_most(WHOLE_ASKED_SECONDS))
     print_figure("of it our own code, p50", float(ours), "s", at_most(OURS_ASKED_SECONDS))
+    waited = float(np.median([hour["parts"]["exchange"] for hour in hours]))
+    print_figure("of it the exchange's answers, p50", waited, "s")
     cpu = float(np.median([hour["cpu"] for hour in hours]))
     print_figure("CPU of an hour's run", cpu, "s", compared(REVIEWED_SECONDS, "the reviewed system's computing"))
 
