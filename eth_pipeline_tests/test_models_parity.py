@@ -52,6 +52,17 @@ def test_every_split_is_visited_on_its_threshold_and_on_both_sides(fitted: Fitte
     assert (answers[:, 0] != answers[:, 1]).mean() > 0.95
 
 
+def test_around_a_threshold_lie_its_two_neighbours_and_a_missing_value_and_nothing_else_differs(probes: Probes) -> None:
+    """A step of more than one float would leave room for a threshold that was rounded the wrong way."""
+    groups = probes.matrix[-probes.at_thresholds :].reshape(-1, 4, probes.matrix.shape[1])
+    differs = ~((groups == groups[:, :1]) | (np.isnan(groups) & np.isnan(groups[:, :1]))).all(axis=1)
+    assert (differs.sum(axis=1) == 1).all()
+    at, above, below, missing = groups[np.arange(len(groups)), :, differs.argmax(axis=1)].T
+    assert np.array_equal(above, np.nextafter(at, np.float32(np.inf)))
+    assert np.array_equal(below, np.nextafter(at, np.float32(-np.inf)))
+    assert np.isnan(missing).all()
+
+
 def nearest_rounded(model: OnnxModel, fitted: FittedBoosting) -> OnnxModel:
     """The export as the generic converters make it: thresholds rounded to the nearest float32."""
     graph = onnx.load_from_string(model.onnx)
