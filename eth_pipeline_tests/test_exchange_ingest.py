@@ -157,6 +157,23 @@ def test_a_gap_in_both_doors_is_reported_on_every_run_and_asked_for_once(pipelin
     assert (again.outcome, again.requests, again.missing_rows) == ("local", 0, 4)
 
 
+def test_a_gap_that_the_exchange_fills_later_is_asked_for_again_although_every_hour_asks_for_its_own(
+    pipeline: Pipeline,
+) -> None:
+    """A soak of 30 days ended with holes of its first day: each hour that fetched a newest bar put the question off."""
+    hole = NOW - HOUR
+    pipeline.sandbox.faults.switch_on("gap", since=hole, until=hole + 2 * QUARTER)
+    (result,) = pipeline.ingest()
+    assert result.missing_rows == 2
+    pipeline.sandbox.faults.clear()
+    missing = []
+    for _ in range(5):
+        pipeline.sandbox.clock.advance(5 * HOUR)
+        (result,) = pipeline.ingest()
+        missing.append(result.missing_rows)
+    assert missing == [2, 2, 2, 2, 0]
+
+
 def test_a_gap_of_rest_is_repaired_from_daily_files(pipeline: Pipeline) -> None:
     hole = datetime(2025, 3, 5, 3, 45, tzinfo=UTC)
     pipeline.sandbox.faults.switch_on("gap", only="rest", since=hole, until=hole + HOUR)

@@ -95,8 +95,9 @@ class Doors:
         failed = self._archive_failure is not None or self._api_failure is not None
         if self._asked and not failed:
             newest = self._series.newest
-            settled = [hole for hole in self._series.holes() if newest is not None and hole.last < newest]
-            self._absent.remember(settled, now=self._now)
+            # only what was asked for now: a hole that rests, noted again each hour, would never be asked for again
+            asked = [hole for hole in self._holes() if newest is not None and hole.last < newest]
+            self._absent.remember(asked, now=self._now)
         outcome = self._outcome() if self._asked else "local"
         result = summarise(
             self._series,
