@@ -147,17 +147,17 @@ def step_spans(instance: dg.DagsterInstance, run_id: str) -> Iterator[Span]:
             yield began.pop(entry.step_key), entry.timestamp, entry.step_key
 
 
-def split(began: float, visible: float, steps: list[Span], commits: list[Span]) -> dict[str, float]:
+def split(began: float, visible: float, steps: list[Span], timed: list[Span]) -> dict[str, float]:
     """Seconds of every part between two instants; a commit or a request counts as one, in whichever step it lies."""
     first = min((start for start, _, _ in steps), default=visible)
-    edges = sorted({began, visible, *(t for s, e, _ in (*steps, *commits) for t in (s, e) if began < t < visible)})
+    edges = sorted({began, visible, *(t for s, e, _ in (*steps, *timed) for t in (s, e) if began < t < visible)})
     parts = dict.fromkeys(PARTS, 0.0)
     for start, end in pairwise(edges):
         middle = (start + end) / 2
-        commit = next((table for s, e, table in commits if s <= middle < e), None)
+        watched = next((name for s, e, name in timed if s <= middle < e), None)
         step = next((key for s, e, key in steps if s <= middle < e), None)
-        if commit is not None:
-            name = {SIGNALS.name: "write", EXCHANGE: "exchange"}.get(commit, "store")
+        if watched is not None:
+            name = {SIGNALS.name: "write", EXCHANGE: "exchange"}.get(watched, "store")
         elif step is not None:
             name = STEP_PARTS.get(step, "decision")
         else:

@@ -4,6 +4,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import polars as pl
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -53,7 +54,29 @@ def test_near_holes_are_asked_for_with_one_request() -> None:
     assert merged(near, nearer_than_rows=2) == near
 
 
-def test_a_hole_asked_for_in_vain_rests_a_day_and_an_old_one_a_month(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("age", "rest"),
+    [
+        (timedelta(minutes=20), timedelta(minutes=50)),
+        (timedelta(hours=23), timedelta(minutes=50)),
+        (timedelta(days=1), timedelta(days=1)),
+        (timedelta(days=29), timedelta(days=1)),
+        (timedelta(days=30), timedelta(days=30)),
+    ],
+)
+def test_a_hole_asked_for_in_vain_rests_the_longer_the_older_it_is(
+    tmp_path: Path, age: timedelta, rest: timedelta
+) -> None:
+    """It rested a whole day at once: a glitch of an hour kept its hole, and with it the signals, for a day."""
+    absent = AbsentRanges(HostState(tmp_path / "state.sqlite"), "klines/ETHUSDT/1h")
+    hole = Hole(START - HOUR, START, HOUR)
+    asked, moment = hole.last + age, timedelta(microseconds=1)
+    absent.remember([hole], now=asked)
+    assert absent.without([hole], now=asked + rest - moment) == []
+    assert absent.without([hole], now=asked + rest) == [hole]
+
+
+def test_a_hole_that_grew_is_asked_for_again_and_each_rests_by_its_own_age(tmp_path: Path) -> None:
     absent = AbsentRanges(HostState(tmp_path / "state.sqlite"), "klines/ETHUSDT/1h")
     hole, old = Hole(START, START + HOUR, HOUR), Hole(START - timedelta(days=90), START - timedelta(days=89), HOUR)
     now = START + timedelta(days=2)

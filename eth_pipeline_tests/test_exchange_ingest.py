@@ -161,7 +161,7 @@ def test_a_gap_that_the_exchange_fills_later_is_asked_for_again_although_every_h
     pipeline: Pipeline,
 ) -> None:
     """A soak of 30 days ended with holes of its first day: each hour that fetched a newest bar put the question off."""
-    hole = NOW - HOUR
+    hole = NOW - 48 * HOUR
     pipeline.sandbox.faults.switch_on("gap", since=hole, until=hole + 2 * QUARTER)
     (result,) = pipeline.ingest()
     assert result.missing_rows == 2
@@ -172,6 +172,19 @@ def test_a_gap_that_the_exchange_fills_later_is_asked_for_again_although_every_h
         (result,) = pipeline.ingest()
         missing.append(result.missing_rows)
     assert missing == [2, 2, 2, 2, 0]
+
+
+def test_a_hole_of_the_last_hour_is_asked_for_again_by_the_next_hours_run(pipeline: Pipeline) -> None:
+    """No signal is traded on a gap: what the exchange mends within an hour must not wait for a day."""
+    hole = NOW - HOUR
+    pipeline.sandbox.faults.switch_on("gap", since=hole, until=hole + 2 * QUARTER)
+    pipeline.ingest()
+    pipeline.sandbox.faults.clear()
+    pipeline.sandbox.clock.advance(QUARTER)
+    (same_hour,) = pipeline.ingest()
+    pipeline.sandbox.clock.advance(HOUR - QUARTER)
+    (next_hour,) = pipeline.ingest()
+    assert (same_hour.missing_rows, next_hour.missing_rows) == (2, 0)
 
 
 def test_a_gap_of_rest_is_repaired_from_daily_files(pipeline: Pipeline) -> None:

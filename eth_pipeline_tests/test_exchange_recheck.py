@@ -15,6 +15,7 @@ from eth_pipeline.sandbox.synthetic import SyntheticMarket
 from eth_pipeline_tests.market_pipeline import HOUR, NOW, START, Make, Pipeline, pipelines
 
 HOLE = datetime(2025, 2, 11, 3, 45, tzinfo=UTC)
+OTHER_MONTH = datetime(2025, 1, 25, 3, 45, tzinfo=UTC)
 
 
 @pytest.fixture
@@ -56,6 +57,21 @@ def test_a_replaced_file_is_read_again_kept_beside_the_old_one_and_named(make: M
         ("missing", "repaired", "archive")
     ]
     assert recheck(pipeline).replaced == ()
+
+
+def test_a_replaced_file_does_not_put_off_the_question_for_a_hole(make: Make) -> None:
+    """Reading a corrected file asked nobody for the hole, but noted it as asked for: it rested for another month."""
+    pipeline = make()
+    gap = pipeline.sandbox.faults.switch_on("gap", since=HOLE, until=HOLE + HOUR)
+    passed = pipeline.sandbox.faults.switch_on("gap", only="archive", since=OTHER_MONTH, until=OTHER_MONTH + HOUR)
+    pipeline.ingest()
+    pipeline.sandbox.faults.clear(passed.number)
+    pipeline.sandbox.clock.advance(timedelta(days=31))
+    assert recheck(pipeline).replaced
+    pipeline.sandbox.faults.clear(gap.number)
+    (result,) = pipeline.ingest()
+    assert result.missing_rows == 0
+    assert HOLE in pipeline.stored_instants("klines")
 
 
 def test_values_that_a_replaced_file_corrects_are_corrected_and_counted(make: Make) -> None:

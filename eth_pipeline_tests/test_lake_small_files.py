@@ -72,7 +72,7 @@ def test_no_more_is_kept_than_the_limit(tmp_path: Path) -> None:
         rows.write_parquet(tmp_path / f"{number}.parquet")
         (found,) = small.rows([str(tmp_path / f"{number}.parquet")], stored={"value": pl.Int64()}, partitions={})
         assert found.equals(rows)
-    kept = sum(found.estimated_size() for found in small._kept.values())
+    kept = sum(found.rows.estimated_size() for found in small._kept.values())
     assert len(small._kept) == 4
     assert kept == small._bytes <= _KEPT_BYTES
 

@@ -63,6 +63,22 @@ def test_a_stale_stream_of_days_is_found_with_its_true_lag(lake: Lake) -> None:
     assert (found.fresh, found.lag_hours, found.freshness_source) == (False, pytest.approx(77.8), "api")
 
 
+@pytest.mark.parametrize("hours", [20, 1_200])
+def test_of_a_stream_that_stopped_the_newest_row_known_by_now_counts_however_long_its_history(
+    tmp_path: Path, hours: int
+) -> None:
+    """Long histories are searched another way than short ones; each symbol's newest row is what counts in both."""
+    lake, stopped = Lake(str(tmp_path / "lake")), {"ETHUSDT": 3, "BTCUSDT": 5}
+    for symbol, days in stopped.items():
+        last = NOON - timedelta(days=days)
+        lake.upsert(KLINES, bars(walk(hours), first=last - hours * HOUR, symbol=symbol))
+        published_late = bars(walk(1), first=last, symbol=symbol)
+        lake.upsert(KLINES, published_late.with_columns(available_at=pl.lit(NOON + HOUR, INSTANT)))
+    assert {symbol: _one(lake, NOON, symbol=symbol).lag_hours for symbol in stopped} == {
+        symbol: 24 * days for symbol, days in stopped.items()
+    }
+
+
 def test_the_lag_is_counted_from_settlement_and_period_end(lake: Lake) -> None:
     assert _one(lake, NOON, "funding_rates").lag_hours == 4
     assert _one(lake, NOON, "open_interest").lag_hours == pytest.approx(5 / 60)

@@ -66,7 +66,7 @@ class Status(StrEnum):
 
 
 STATUS_SAYS: dict[Status, str] = {
-    Status.OPEN: "it may still come; it is asked for again daily",
+    Status.OPEN: "it may still come; it is asked for again hourly on its first day, then daily",
     Status.REPAIRED: "a good row is stored; `repair_source` says which door it came through",
     Status.NEVER_EXISTED: "both doors answered without it more than 30 days after its time",
     Status.REFUSED: "what was published breaks the contract; it is in the quarantine, not in the table",

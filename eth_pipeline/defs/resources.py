@@ -6,7 +6,7 @@ Belongs here: wiring. Does not belong: any decision, any computation.
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import lru_cache
 from pathlib import Path
@@ -22,6 +22,7 @@ from eth_pipeline.lake import Lake
 from eth_pipeline.settings import Settings, load_settings
 
 _SHARED_SECONDS = 15.0
+"""How long streams that follow each other go by one answer about the exchange's time."""
 
 
 @dataclass(frozen=True)
@@ -98,8 +99,8 @@ class Pipeline(dg.ConfigurableResource):
         For what may be stored, not for what may be decided: the exchange can have stopped since.
         """
         asked = self._moment_of_streams
-        if asked is not None and (passed_seconds := time.monotonic() - asked[1]) < _SHARED_SECONDS:
-            return replace(asked[0], now=asked[0].now + timedelta(seconds=passed_seconds))
+        if asked is not None and time.monotonic() - asked[1] < _SHARED_SECONDS:
+            return asked[0]  # as it was said: never ahead of the exchange
         moment, asked_at = self.moment(), time.monotonic()
         self._moment_of_streams = (moment, asked_at) if self._in_run and moment.reachable else None
         return moment

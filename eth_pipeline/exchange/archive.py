@@ -13,7 +13,6 @@ import json
 import re
 import tempfile
 import zipfile
-import zlib
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import suppress
@@ -22,6 +21,7 @@ from pathlib import Path
 
 import polars as pl
 
+from eth_pipeline.contracts.unreadable_zip import UNREADABLE_ZIP
 from eth_pipeline.errors import ChecksumMismatch, ContractViolation, RequestRefused
 from eth_pipeline.exchange.archive_files import ArchiveFile
 from eth_pipeline.exchange.transport import Transport
@@ -193,9 +193,7 @@ def _only_member(content: bytes, file: ArchiveFile) -> bytes:
                 names = [member.filename for member in members[:3]]
                 raise ContractViolation(f"{file.key} holds {len(members)} files instead of one: {names}. {_NOT_USED}")
             return _bounded(bundle, members[0], file)
-    # What `zipfile` raises for broken bytes is not of one kind: ValueError for an offset before the file or a name that
-    # is no UTF-8, NotImplementedError for an unknown version, RuntimeError for an encrypted member.
-    except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError, ValueError, OSError) as error:
+    except UNREADABLE_ZIP as error:
         raise ContractViolation(f"{file.key} is no readable zip ({error}). {_NOT_USED}") from error
 
 

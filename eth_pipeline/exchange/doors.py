@@ -57,7 +57,7 @@ class Doors:
         self._replaced: list[Opened] = []
         self._used: list[datetime] = []
         self._sent = 0
-        self._asked = False
+        self._asked = self._asked_for_holes = False
         self._archive_failure: RetryLater | RegionRestricted | None = None
         self._api_failure: RetryLater | RegionRestricted | None = None
         self._failed_range_first = now
@@ -71,7 +71,7 @@ class Doors:
         """
         if not self._holes():
             return
-        sent_before, self._asked = self._transport.requests_sent, True
+        sent_before, self._asked, self._asked_for_holes = self._transport.requests_sent, True, True
         try:
             self._from_archive(whole_files(self._stream, self._series.symbol, self._holes(), now=self._now))
             self._from_api()
@@ -93,9 +93,9 @@ class Doors:
     def finish(self, written: Upsert) -> tuple[IngestResult, Report]:
         """After the write: remember what both doors lack; the result, and the report for the ledger."""
         failed = self._archive_failure is not None or self._api_failure is not None
-        if self._asked and not failed:
+        if self._asked_for_holes and not failed:
             newest = self._series.newest
-            # only what was asked for now: a hole that rests, noted again each hour, would never be asked for again
+            # without those that rest: noted again each hour, they would never be asked for again
             asked = [hole for hole in self._holes() if newest is not None and hole.last < newest]
             self._absent.remember(asked, now=self._now)
         outcome = self._outcome() if self._asked else "local"

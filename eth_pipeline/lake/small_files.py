@@ -5,13 +5,14 @@ answers (`remembered`). A data file never changes: Delta gives every one a name 
 that something else changed or removed is read again, so that damage shows.
 
 Every hour adds a file per table and symbol, until the night merges them: by its end some hundred files of a few rows
-hold what one question asks for, and opening such a file costs many times what its rows cost.
+hold what one question asks for, and opening each of them anew is what such a question would cost.
 """
 
 import os
 import threading
 from collections import OrderedDict
 from collections.abc import Mapping, Sequence
+from typing import NamedTuple
 
 import polars as pl
 
@@ -21,15 +22,21 @@ _KEPT_BYTES = 64 * 2**20
 _PATH = "path of the file"
 
 Columns = Mapping[str, pl.DataType]
-Kept = tuple[str, int, int]
-"""Path, time of writing in ns, bytes."""
+AsItIs = tuple[str, int, int]
+"""A file: path, time of writing in ns, bytes."""
+
+
+class _Kept(NamedTuple):
+    rows: pl.DataFrame
+    columns: list[str]
+    bytes: float
 
 
 class SmallFiles:
     """Rows of the small files that were asked for last, up to 64 MiB of them; safe among threads."""
 
     def __init__(self) -> None:
-        self._kept: OrderedDict[Kept, pl.DataFrame] = OrderedDict()
+        self._kept: OrderedDict[AsItIs, _Kept] = OrderedDict()
         self._bytes = 0.0
         self._lock = threading.Lock()
 
@@ -42,29 +49,34 @@ class SmallFiles:
         wanted = [*partitions, *stored]
         files = [_as_it_is(path) for path in paths]
         with self._lock:
-            known = {file: self._kept[file] for file in files if file in self._kept}
-        # a table may have got a column since the file was read
-        known = {file: rows for file, rows in known.items() if rows.columns == wanted}
+            known = {file: kept.rows for file in files if (kept := self._asked_again(file, wanted)) is not None}
         absent = [file for file in files if file not in known]
         if absent:
             found = _read([path for path, *_ in absent], stored=stored, partitions=partitions)
             known |= dict(zip(absent, found, strict=True))
-        with self._lock:
-            for file in files:
-                self._keep(file, known[file])
+            with self._lock:
+                for file in absent:
+                    self._keep(file, _Kept(known[file], wanted, known[file].estimated_size()))
         return [known[file] for file in files]
 
-    def _keep(self, file: Kept, rows: pl.DataFrame) -> None:
+    def _asked_again(self, file: AsItIs, columns: list[str]) -> _Kept | None:
+        """What is kept of a file, unless its table has got a column since it was read."""
+        kept = self._kept.get(file)
+        if kept is None or kept.columns != columns:
+            return None
+        self._kept.move_to_end(file)
+        return kept
+
+    def _keep(self, file: AsItIs, kept: _Kept) -> None:
         before = self._kept.pop(file, None)
-        self._bytes -= 0.0 if before is None else before.estimated_size()
-        self._kept[file] = rows
-        self._bytes += rows.estimated_size()
+        self._bytes += kept.bytes - (0.0 if before is None else before.bytes)
+        self._kept[file] = kept
         while self._bytes > _KEPT_BYTES:
-            self._bytes -= self._kept.popitem(last=False)[1].estimated_size()
+            self._bytes -= self._kept.popitem(last=False)[1].bytes
 
 
-def _as_it_is(path: str) -> Kept:
-    stat = os.stat(path)  # noqa: PTH116  # some thousand an hour
+def _as_it_is(path: str) -> AsItIs:
+    stat = os.stat(path)  # noqa: PTH116  # a Path per file and question would cost more than the question
     return path, stat.st_mtime_ns, stat.st_size
 
 
@@ -85,7 +97,7 @@ def scan_files(
 
 
 def _read(paths: Sequence[str], *, stored: Columns, partitions: Columns) -> list[pl.DataFrame]:
-    """Rows of each file, with one scan: read one by one, files cost three times as much."""
+    """Rows of each file, with one scan of all."""
     wanted = [*partitions, *stored]
     found = scan_files(paths, stored=stored, partitions=partitions, path_column=_PATH if len(paths) > 1 else None)
     if len(paths) == 1:

@@ -17,6 +17,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
+from eth_pipeline.contracts.unreadable_zip import UNREADABLE_ZIP
 from eth_pipeline.errors import ArchiveRefused
 from eth_pipeline.registry.layout import MAX_JSON_BYTES, MAX_MODEL_BYTES, MAX_MODELS, allowed_name, bundle_files
 
@@ -114,8 +115,7 @@ def unpack(archive: Path, target: Path, *, shape: Shape) -> Path:
                 _require_harmless(members, archive, shape=shape, size_bytes=size_bytes)
                 for member in members:
                     _write(packed, member, unfinished / member.filename)
-        # ValueError: an offset before the file, or a name that is no UTF-8.
-        except (zipfile.BadZipFile, NotImplementedError, EOFError, OSError, RuntimeError, ValueError) as error:
+        except UNREADABLE_ZIP as error:
             raise ArchiveRefused(f"{archive} is no readable archive: {error}. {shape.again}") from error
         unfinished.rename(target)
     return target

@@ -100,10 +100,10 @@ def _newest_rows(
 def _read_newest(lake: Lake, table: TableContract, *, now: datetime, where: pl.Expr) -> dict[str, _Newest]:
     time = DATA_TIME[table.name]
     rows = lake.read(table, where=where, columns=["symbol", time, "available_at", "source"])
-    if rows.height > _FEW_ROWS:
+    if rows.height > _FEW_ROWS:  # of a stream that has stopped the whole history is looked through
         rows = rows.filter(pl.col("available_at") <= pl.lit(now, INSTANT)).sort(time).unique("symbol", keep="last")
     found: dict[str, _Newest] = {}
-    for symbol, *values in rows.iter_rows():  # of few rows this costs a tenth of a query
+    for symbol, *values in rows.iter_rows():
         row = _Newest(*values)
         if row.available_at <= now and (symbol not in found or found[symbol].data_time < row.data_time):
             found[symbol] = row

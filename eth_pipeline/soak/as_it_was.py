@@ -15,8 +15,8 @@ from eth_pipeline.settings import Settings
 class LakeAsItWas(Lake):
     """A lake that reads each table at one version; `turn_to` says at which.
 
-    One that goes from hour to hour keeps its tables open: opening one anew takes 26 ms, adding an hour's commits to an
-    open one hardly any.
+    One that goes from hour to hour keeps its tables open: opening one anew reads its whole log, adding an
+    hour's commits to an open one reads those.
 
     Args:
         settings: name the lake.
