@@ -112,7 +112,7 @@ def serve_host(machine: Machine, *, node: str, node_port: int, web_port: int) ->
     """Webserver and daemon of a signal host whose workspace has the node alone."""
     workspace = machine.home / "workspace.yaml"
     (machine.home / "dagster").mkdir(parents=True, exist_ok=True)
-    (machine.home / "dagster" / "dagster.yaml").write_text(INSTANCE.read_text())  # as `eth-pipeline prepare` does
+    (machine.home / "dagster" / "dagster.yaml").write_text(_impatient(INSTANCE.read_text()))
     workspace.write_text(f"load_from:\n  - grpc_server: {{host: {node}, port: {node_port}, location_name: h800}}\n")
     machine.start(
         "webserver", str(BIN / "dagster-webserver"), "-w", str(workspace), "-h", "127.0.0.1", "-p", str(web_port)
@@ -122,6 +122,13 @@ def serve_host(machine: Machine, *, node: str, node_port: int, web_port: int) ->
     wait_until(lambda: host.location() is not None or machine.dead(), seconds=START_SECONDS)
     assert not machine.dead(), machine.log(machine.dead()[0])
     return host
+
+
+def _impatient(instance: str) -> str:
+    """As `eth-pipeline prepare` writes it, but what is tried for minutes is tried for less than one."""
+    patient = "user_code_failure_retry_delay: 30"
+    assert patient in instance
+    return instance.replace(patient, "user_code_failure_retry_delay: 4")
 
 
 @dataclass(frozen=True)

@@ -1,8 +1,9 @@
 """What is missing from a series: holes between the rows that are there, and what was already asked in vain.
 
 Belongs here: finding holes on a time grid, remembering absent ranges. Does not belong: filling them (`ingest`).
-A hole that both doors were asked for stays a hole and is reported on every run; it is only not asked for again
-each time: daily while it is young, monthly later (the archive does publish corrected files).
+A hole that both doors were asked for stays a hole and is reported on every run; it is only not asked for again each
+time: every hour of its first day, when a glitch of the exchange is the likeliest cause and signals wait for its rows,
+then daily, and monthly when it is old (the archive does publish corrected files).
 """
 
 from collections.abc import Sequence
@@ -15,8 +16,11 @@ from eth_pipeline.exchange.instants import Instants, epoch_microseconds, instant
 from eth_pipeline.exchange.state import HostState
 
 _YOUNG = timedelta(days=30)
-_ASK_YOUNG_AGAIN_AFTER = timedelta(days=1)
-_ASK_OLD_AGAIN_AFTER = timedelta(days=30)
+_REST_BY_AGE = (
+    (timedelta(days=1), timedelta(minutes=50)),  # less than an hour: no two hourly runs are exactly one apart
+    (_YOUNG, timedelta(days=1)),
+)
+_OLD_REST = timedelta(days=30)
 
 
 @dataclass(frozen=True, order=True)
@@ -120,5 +124,5 @@ class AbsentRanges:
 
 
 def _ask_again_after_us(last_us: int, asked_us: int) -> int:
-    young = asked_us - last_us < microseconds(_YOUNG)
-    return microseconds(_ASK_YOUNG_AGAIN_AFTER if young else _ASK_OLD_AGAIN_AFTER)
+    age_us = asked_us - last_us
+    return microseconds(next((rest for age, rest in _REST_BY_AGE if age_us < microseconds(age)), _OLD_REST))
