@@ -17,7 +17,8 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from benchmarks.figure import at_least, at_most, print_figure
-from eth_pipeline.features.build import LOOKBACK, build_features, feature_names
+from eth_pipeline.features.build import LOOKBACK, build_features
+from eth_pipeline.features.catalogue import feature_names
 from eth_pipeline_tests.random_market import BEGIN, CROSS, MAIN, random_market
 
 HOUR = timedelta(hours=1)

@@ -19,7 +19,7 @@ import numpy as np
 import polars as pl
 
 from benchmarks.figure import at_most, print_figure
-from eth_pipeline.features.build import features_contract
+from eth_pipeline.features.catalogue import features_contract
 from eth_pipeline.lake import Lake
 from eth_pipeline.settings import load_settings
 from eth_pipeline.signals.bundle_in_use import production_bundle

@@ -20,7 +20,8 @@ REPEATED = 8
 def fill_lake(folder: Path, hours: int) -> None:
     """Every stream of four symbols and their features; beside the lake the rows of the hours to come."""
     from eth_pipeline.contracts.tables import STREAMS
-    from eth_pipeline.features.build import build_features, features_contract
+    from eth_pipeline.features.build import build_features
+    from eth_pipeline.features.catalogue import features_contract
     from eth_pipeline_tests.random_market import BEGIN, random_market
 
     settings, lake = home_of(folder)
@@ -36,7 +37,8 @@ def fill_lake(folder: Path, hours: int) -> None:
 def data_hour(folder: Path, hours: int) -> float:
     """The newest hour's bars, freshness, features and consensus in a lake of `hours`."""
     from eth_pipeline.contracts.tables import STREAMS
-    from eth_pipeline.features.build import LOOKBACK, build_features, features_contract
+    from eth_pipeline.features.build import LOOKBACK, build_features
+    from eth_pipeline.features.catalogue import features_contract
     from eth_pipeline.features.sources import load_sources
     from eth_pipeline.signals.evidence import compute_consensus
     from eth_pipeline.signals.freshness import measure_freshness

@@ -27,7 +27,8 @@ import polars as pl
 from benchmarks.figure import compared, print_figure
 from eth_pipeline.contracts.table import INSTANT, TableContract
 from eth_pipeline.contracts.tables import FUNDING_RATES, KLINES, MARK_KLINES, OPEN_INTEREST, SPOT_KLINES
-from eth_pipeline.features.build import available_feature_names, build_features, feature_specs
+from eth_pipeline.features.build import build_features
+from eth_pipeline.features.catalogue import available_feature_names, feature_specs
 from eth_pipeline.features.panel import prefix
 from eth_pipeline.features.sources import FeatureSources
 from eth_pipeline.labels.direction import build_labels

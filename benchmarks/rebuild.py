@@ -23,7 +23,8 @@ from benchmarks.figure import at_most, print_figure
 from benchmarks.real_history import CROSS, SYMBOL, recorded_sources
 from eth_pipeline.contracts.model_tables import HISTORICAL_FORECASTS
 from eth_pipeline.contracts.tables import FUNDING_RATES, KLINES, MARK_KLINES
-from eth_pipeline.features.build import available_feature_names, build_features, features_contract
+from eth_pipeline.features.build import build_features
+from eth_pipeline.features.catalogue import available_feature_names, features_contract
 from eth_pipeline.features.sources import FeatureSources
 from eth_pipeline.labels.direction import build_labels
 from eth_pipeline.lake import Lake

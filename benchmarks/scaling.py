@@ -38,7 +38,8 @@ class Cost:
 
 def cross_features(symbols: int, hours: int) -> float:
     """A thousand feature values of further symbols, which are copies of one under other names."""
-    from eth_pipeline.features.build import build_features, feature_names
+    from eth_pipeline.features.build import build_features
+    from eth_pipeline.features.catalogue import feature_names
     from eth_pipeline_tests.random_market import CROSS, MAIN, random_market
 
     market = random_market(hours=hours, symbols=(MAIN, CROSS[0]))
@@ -62,7 +63,8 @@ def cross_features(symbols: int, hours: int) -> float:
 
 def features(hours: int) -> float:
     """A thousand feature values of four symbols."""
-    from eth_pipeline.features.build import build_features, feature_names
+    from eth_pipeline.features.build import build_features
+    from eth_pipeline.features.catalogue import feature_names
     from eth_pipeline_tests.random_market import CROSS, MAIN, random_market
 
     named: dict[str, Any] = {"symbol": MAIN, "cross_symbols": CROSS}

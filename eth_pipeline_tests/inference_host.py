@@ -26,7 +26,7 @@ from eth_pipeline.contracts.artifact import (
 )
 from eth_pipeline.contracts.clock import iso
 from eth_pipeline.contracts.decision_tables import FORECASTS
-from eth_pipeline.features.build import feature_names, features_contract
+from eth_pipeline.features.catalogue import feature_names, features_contract
 from eth_pipeline.lake import Lake
 from eth_pipeline.registry.bundle import attach_decision, fingerprint, write_bundle
 from eth_pipeline.registry.decision import decide

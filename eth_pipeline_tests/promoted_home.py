@@ -21,7 +21,7 @@ from eth_pipeline.contracts.clock import HOUR, floor_hour
 from eth_pipeline.contracts.model_tables import OOF_FORECASTS
 from eth_pipeline.defs.assets.training_set import registry_store
 from eth_pipeline.defs.instance import open_instance
-from eth_pipeline.features.build import feature_names
+from eth_pipeline.features.catalogue import feature_names
 from eth_pipeline.lake import Lake
 from eth_pipeline.registry.bundle import fingerprint, write_bundle
 from eth_pipeline.registry.champion import store_oof

@@ -25,7 +25,7 @@ from eth_pipeline.errors import CircuitOpen
 from eth_pipeline.exchange.breaker import Breaker
 from eth_pipeline.exchange.exchange_time import remember_offset
 from eth_pipeline.exchange.state import HostState
-from eth_pipeline.features.build import feature_names, features_contract
+from eth_pipeline.features.catalogue import feature_names, features_contract
 from eth_pipeline.lake import Lake
 from eth_pipeline.models.cloud import make_cloud
 from eth_pipeline.models.drift import make_drift_reference

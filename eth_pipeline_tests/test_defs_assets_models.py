@@ -17,7 +17,7 @@ from eth_pipeline.contracts.clock import floor_hour
 from eth_pipeline.contracts.decision_tables import FORECASTS
 from eth_pipeline.contracts.model_tables import TRIED_PNL
 from eth_pipeline.defs.assets.candidate import newest_candidate
-from eth_pipeline.features.build import features_contract
+from eth_pipeline.features.catalogue import features_contract
 from eth_pipeline.lake import Lake
 from eth_pipeline.registry.verification import VerifiedBundle, fingerprint, read_report
 from eth_pipeline.settings import load_settings

@@ -9,7 +9,8 @@ import pytest
 
 from eth_pipeline.errors import ContractViolation
 from eth_pipeline.features.bars import aggregate
-from eth_pipeline.features.build import build_features, feature_names
+from eth_pipeline.features.build import build_features
+from eth_pipeline.features.catalogue import feature_names
 from eth_pipeline_tests.random_market import BEGIN, CROSS, MAIN, random_market
 
 HOUR = timedelta(hours=1)

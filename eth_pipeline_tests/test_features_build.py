@@ -11,11 +11,10 @@ from polars.testing import assert_frame_equal
 
 from eth_pipeline.errors import ContractViolation, ProvenanceMismatch, SettingsInvalid
 from eth_pipeline.features.bars import VOLUME_COLUMNS, aggregate
-from eth_pipeline.features.build import (
+from eth_pipeline.features.build import LOOKBACK, build_features
+from eth_pipeline.features.catalogue import (
     DEFINITION_VERSION,
-    LOOKBACK,
     available_feature_names,
-    build_features,
     feature_names,
     feature_specs,
     features_contract,

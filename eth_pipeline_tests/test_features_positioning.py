@@ -7,7 +7,8 @@ import numpy as np
 import polars as pl
 import pytest
 
-from eth_pipeline.features.build import build_features, feature_specs
+from eth_pipeline.features.build import build_features
+from eth_pipeline.features.catalogue import feature_specs
 from eth_pipeline.features.sources import FeatureSources
 from eth_pipeline_tests.random_market import BEGIN, MAIN, random_market
 

@@ -12,7 +12,8 @@ import pytest
 from eth_pipeline.contracts.artifact import PromotionDecision
 from eth_pipeline.exchange.ingest import ingest_stream
 from eth_pipeline.exchange.transport import Transport
-from eth_pipeline.features.build import available_feature_names, build_features
+from eth_pipeline.features.build import build_features
+from eth_pipeline.features.catalogue import available_feature_names
 from eth_pipeline.features.sources import load_sources
 from eth_pipeline.labels.direction import build_labels
 from eth_pipeline.lake import Lake

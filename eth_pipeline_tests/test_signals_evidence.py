@@ -12,7 +12,7 @@ from eth_pipeline.contracts.decision_tables import CONSENSUS, FORECASTS
 from eth_pipeline.contracts.signal import ReasonCode, SignalState
 from eth_pipeline.contracts.tables import FUNDING_RATES, KLINES, MARK_KLINES
 from eth_pipeline.errors import BundleAbsent, BundleRefused
-from eth_pipeline.features.build import feature_names, features_contract
+from eth_pipeline.features.catalogue import feature_names, features_contract
 from eth_pipeline.lake import Lake
 from eth_pipeline.registry.bundle import attach_decision, fingerprint, verify_bundle, write_bundle
 from eth_pipeline.registry.decision import decide

@@ -19,7 +19,8 @@ from eth_pipeline.contracts.tables import KLINES, MARK_KLINES, STREAMS
 from eth_pipeline.exchange.ingest import ingest_stream
 from eth_pipeline.exchange.result import IngestResult
 from eth_pipeline.exchange.transport import Transport
-from eth_pipeline.features.build import build_features, features_contract
+from eth_pipeline.features.build import build_features
+from eth_pipeline.features.catalogue import features_contract
 from eth_pipeline.features.sources import load_sources
 from eth_pipeline.lake import Lake
 from eth_pipeline.sandbox.server import Sandbox

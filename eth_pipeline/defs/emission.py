@@ -15,7 +15,7 @@ from eth_pipeline.contracts.signal import SignalRecord
 from eth_pipeline.contracts.tables import KLINES, STREAMS
 from eth_pipeline.defs.account_limits import risk_reasons
 from eth_pipeline.defs.resources import Moment, Pipeline
-from eth_pipeline.features.build import features_contract
+from eth_pipeline.features.catalogue import features_contract
 from eth_pipeline.lake import Lake
 from eth_pipeline.operations.announcements import announce
 from eth_pipeline.operations.config_audit import record_configuration

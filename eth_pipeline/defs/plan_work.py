@@ -19,7 +19,7 @@ from dagster._core.definitions.assets.graph.asset_graph import AssetGraph
 from eth_pipeline.contracts.table import TableContract
 from eth_pipeline.contracts.tables import STREAMS
 from eth_pipeline.defs.jobs import PLAN_JOBS
-from eth_pipeline.features.build import features_contract
+from eth_pipeline.features.catalogue import features_contract
 from eth_pipeline.labels.direction import labels_contract
 from eth_pipeline.lake import Lake
 from eth_pipeline.operations.manifest import code_version, lock_digest

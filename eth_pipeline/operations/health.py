@@ -21,7 +21,7 @@ from eth_pipeline.contracts.signal import SignalRecord
 from eth_pipeline.contracts.tables import KLINES
 from eth_pipeline.contracts.wording import health as wording
 from eth_pipeline.contracts.wording.details import NEWEST_TOO_OLD
-from eth_pipeline.features.build import features_contract
+from eth_pipeline.features.catalogue import features_contract
 from eth_pipeline.lake import Lake
 from eth_pipeline.operations import host_health
 from eth_pipeline.operations.host_health import Check, No, asked, said

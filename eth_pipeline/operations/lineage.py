@@ -22,7 +22,7 @@ from eth_pipeline.contracts.tables import KLINES, MARK_KLINES
 from eth_pipeline.contracts.wording import lineage as wording
 from eth_pipeline.contracts.wording.board import NONE
 from eth_pipeline.errors import EthPipelineError
-from eth_pipeline.features.build import features_contract
+from eth_pipeline.features.catalogue import features_contract
 from eth_pipeline.lake import Lake
 from eth_pipeline.operations.config_audit import config_history
 from eth_pipeline.registry.crossings import Crossings

@@ -18,7 +18,7 @@ from eth_pipeline.contracts.artifact import FeatureInput, RuntimeContract
 from eth_pipeline.contracts.clock import HOUR, floor_hour
 from eth_pipeline.contracts.table import INSTANT
 from eth_pipeline.errors import BundleRefused
-from eth_pipeline.features.build import features_contract
+from eth_pipeline.features.catalogue import features_contract
 from eth_pipeline.lake import Lake
 from eth_pipeline.registry.verification import VerifiedBundle
 from eth_pipeline.settings import Settings

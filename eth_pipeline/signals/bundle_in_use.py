@@ -7,7 +7,7 @@ Belongs here: what is expected of a bundle here and now. Does not belong: verify
 from datetime import datetime
 
 from eth_pipeline.contracts.artifact import feature_schema_digest
-from eth_pipeline.features.build import DEFINITION_VERSION, feature_names
+from eth_pipeline.features.catalogue import DEFINITION_VERSION, feature_names
 from eth_pipeline.registry.production import CurrentBundle, current_bundle
 from eth_pipeline.registry.verification import Expectations
 from eth_pipeline.settings import Settings

@@ -22,7 +22,7 @@ from eth_pipeline.contracts.tables import FUNDING_RATES, KLINES, MARK_KLINES
 from eth_pipeline.contracts.wording.details import NO_FORECAST
 from eth_pipeline.contracts.wording.forecasts import ANSWERED
 from eth_pipeline.errors import BundleAbsent, BundleExpired, BundleRefused
-from eth_pipeline.features.build import features_contract
+from eth_pipeline.features.catalogue import features_contract
 from eth_pipeline.lake import Lake
 from eth_pipeline.registry.production import pointer
 from eth_pipeline.settings import Settings

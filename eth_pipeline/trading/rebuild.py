@@ -26,7 +26,7 @@ from eth_pipeline.contracts.signal import Action, Reason, ReasonCode, SignalReco
 from eth_pipeline.contracts.table import INSTANT, TableContract
 from eth_pipeline.contracts.tables import FUNDING_RATES, KLINES, MARK_KLINES
 from eth_pipeline.errors import SettingsInvalid
-from eth_pipeline.features.build import features_contract
+from eth_pipeline.features.catalogue import features_contract
 from eth_pipeline.lake import Lake
 from eth_pipeline.registry.vintages import upgrade_forecasts
 from eth_pipeline.settings import Settings

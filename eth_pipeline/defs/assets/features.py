@@ -13,7 +13,8 @@ import polars as pl
 from eth_pipeline.contracts.tables import STREAMS
 from eth_pipeline.defs.presentation import OWNERS, column_schema, figures
 from eth_pipeline.defs.resources import Pipeline
-from eth_pipeline.features.build import LOOKBACK, build_features, features_contract
+from eth_pipeline.features.build import LOOKBACK, build_features
+from eth_pipeline.features.catalogue import features_contract
 from eth_pipeline.features.quality import with_quality
 from eth_pipeline.features.sources import load_sources
 from eth_pipeline.labels.direction import build_labels, labels_contract

@@ -26,7 +26,7 @@ from eth_pipeline.defs.plots import (
 from eth_pipeline.defs.pools import TRAINING, network_pool
 from eth_pipeline.defs.presentation import OWNERS, horizon_table
 from eth_pipeline.defs.resources import Pipeline
-from eth_pipeline.features.build import feature_specs
+from eth_pipeline.features.catalogue import feature_specs
 from eth_pipeline.features.panel import prefix
 from eth_pipeline.models.algorithms import ALGORITHMS, TFT, forecaster_named
 from eth_pipeline.models.candidate import Candidate, Scrutiny, train_candidate

@@ -16,7 +16,7 @@ from eth_pipeline.contracts.tables import STREAMS
 from eth_pipeline.defs.presentation import OWNERS, markdown_table
 from eth_pipeline.defs.resources import Pipeline
 from eth_pipeline.defs.retention import compact_storage, prune_runs
-from eth_pipeline.features.build import features_contract
+from eth_pipeline.features.catalogue import features_contract
 from eth_pipeline.labels.direction import labels_contract
 from eth_pipeline.operations.log_rotation import rotate_logs
 from eth_pipeline.registry.promotion_log import PromotionLog

@@ -12,7 +12,7 @@ from eth_pipeline.defs.assets.signals import GROUP
 from eth_pipeline.defs.partitions import MONTHS
 from eth_pipeline.defs.presentation import OWNERS, column_schema, figures, image, markdown_table
 from eth_pipeline.defs.resources import Pipeline
-from eth_pipeline.features.build import features_contract
+from eth_pipeline.features.catalogue import features_contract
 from eth_pipeline.models.algorithms import LIGHTGBM
 from eth_pipeline.operations.manifest import code_version, table_versions
 from eth_pipeline.registry.atomic import replace_text

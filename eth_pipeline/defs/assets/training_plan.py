@@ -14,7 +14,7 @@ from eth_pipeline.defs.assets.features import GROUP
 from eth_pipeline.defs.assets.training_set import new_folder
 from eth_pipeline.defs.presentation import OWNERS, markdown_table
 from eth_pipeline.defs.resources import Pipeline
-from eth_pipeline.features.build import features_contract
+from eth_pipeline.features.catalogue import features_contract
 from eth_pipeline.operations.plan.bundle_check import REFERENCE_ROWS, check_bundle
 from eth_pipeline.operations.plan.summary import comparison_json, comparison_markdown
 from eth_pipeline.registry.atomic import replaced_folder

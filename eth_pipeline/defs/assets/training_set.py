@@ -12,7 +12,7 @@ import polars as pl
 
 from eth_pipeline.contracts.clock import iso
 from eth_pipeline.defs.resources import Pipeline
-from eth_pipeline.features.build import available_feature_names, features_contract
+from eth_pipeline.features.catalogue import available_feature_names, features_contract
 from eth_pipeline.labels.direction import labels_contract
 from eth_pipeline.models.dataset import TrainingSet, make_training_set
 from eth_pipeline.registry.mlflow_store import RegistryStore
