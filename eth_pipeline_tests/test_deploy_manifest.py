@@ -12,7 +12,7 @@ WORKSHOP = {".gitignore", ".pre-commit-config.yaml"}
 
 
 def test_every_file_of_the_repository_is_in_the_source_distribution() -> None:
-    """A lock and the fuzzing harness were missing for weeks: whoever unpacked a release could not run `make test`."""
+    """A lock and the fuzzing harness were missing: whoever unpacked a release could not run `make test`."""
     listed = subprocess.run(["git", "ls-files"], cwd=REPOSITORY, capture_output=True, text=True, check=False)
     if listed.returncode:
         pytest.skip("this is no checkout")
