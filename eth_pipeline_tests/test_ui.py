@@ -95,12 +95,12 @@ def browser(chromium: str, up: Up, tmp_path_factory: pytest.TempPathFactory) -> 
 
 
 @pytest.fixture
-def page(browser: BrowserContext) -> Iterator[Page]:
-    """A fresh page."""
-    fresh = browser.new_page()
-    fresh.set_viewport_size({"width": 1600, "height": 1000})
-    yield fresh
-    fresh.close()
+def page(browser: BrowserContext) -> Page:
+    """The browser's page, empty; a new one would compile the UI's scripts again."""
+    (page,) = browser.pages
+    page.set_viewport_size({"width": 1600, "height": 1000})
+    page.goto("about:blank")
+    return page
 
 
 def test_everything_is_healthy(up: Up, home: Path) -> None:
