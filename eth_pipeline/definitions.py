@@ -2,36 +2,39 @@
 
 import itertools
 
-import dagster as dg
+from eth_pipeline.defs.loading import collector_at_rest
 
-from eth_pipeline.defs.alerts import alert_sensor
-from eth_pipeline.defs.assets.candidate import candidate_bundle
-from eth_pipeline.defs.assets.exchange import newest_specs, stream_assets
-from eth_pipeline.defs.assets.features import features, labels
-from eth_pipeline.defs.assets.history import archive_recheck, gap_ledger, market_history
-from eth_pipeline.defs.assets.models import model_assets
-from eth_pipeline.defs.assets.operations import lake_maintenance, run_retention
-from eth_pipeline.defs.assets.rebuild import rebuilt_history
-from eth_pipeline.defs.assets.registry import production_bundle, promotion_decision
-from eth_pipeline.defs.assets.signals import consensus, forecast, gate_verdict, shadow_forecast
-from eth_pipeline.defs.assets.sizing import quantile_model, regime_model
-from eth_pipeline.defs.assets.trading import account_tear_sheet, hourly_signal, paper_account, signal_history
-from eth_pipeline.defs.assets.training_plan import bundle_check, training_report
-from eth_pipeline.defs.assets.vintages import historical_forecasts, model_vintage, other_vintage
-from eth_pipeline.defs.checks import stream_freshness
-from eth_pipeline.defs.failures import failed_hour_sensor
-from eth_pipeline.defs.jobs import (
-    PLAN_JOBS,
-    full_training_job,
-    hourly_job,
-    maintenance_job,
-    plan_jobs,
-    production_job,
-    training_job,
-)
-from eth_pipeline.defs.resources import Pipeline
-from eth_pipeline.defs.schedules import hourly_schedule, maintenance_schedule, training_schedule
-from eth_pipeline.defs.sensors import production_alias_sensor
+with collector_at_rest():
+    import dagster as dg
+
+    from eth_pipeline.defs.alerts import alert_sensor
+    from eth_pipeline.defs.assets.candidate import candidate_bundle
+    from eth_pipeline.defs.assets.exchange import newest_specs, stream_assets
+    from eth_pipeline.defs.assets.features import features, labels
+    from eth_pipeline.defs.assets.history import archive_recheck, gap_ledger, market_history
+    from eth_pipeline.defs.assets.models import model_assets
+    from eth_pipeline.defs.assets.operations import lake_maintenance, run_retention
+    from eth_pipeline.defs.assets.rebuild import rebuilt_history
+    from eth_pipeline.defs.assets.registry import production_bundle, promotion_decision
+    from eth_pipeline.defs.assets.signals import consensus, forecast, gate_verdict, shadow_forecast
+    from eth_pipeline.defs.assets.sizing import quantile_model, regime_model
+    from eth_pipeline.defs.assets.trading import account_tear_sheet, hourly_signal, paper_account, signal_history
+    from eth_pipeline.defs.assets.training_plan import bundle_check, training_report
+    from eth_pipeline.defs.assets.vintages import historical_forecasts, model_vintage, other_vintage
+    from eth_pipeline.defs.checks import stream_freshness
+    from eth_pipeline.defs.failures import failed_hour_sensor
+    from eth_pipeline.defs.jobs import (
+        PLAN_JOBS,
+        full_training_job,
+        hourly_job,
+        maintenance_job,
+        plan_jobs,
+        production_job,
+        training_job,
+    )
+    from eth_pipeline.defs.resources import Pipeline
+    from eth_pipeline.defs.schedules import hourly_schedule, maintenance_schedule, training_schedule
+    from eth_pipeline.defs.sensors import production_alias_sensor
 
 defs = dg.Definitions(
     assets=[

@@ -78,15 +78,18 @@ class ObjectStore:
 def object_store() -> Iterator[ObjectStore]:
     """A store with an empty bucket, on a free port."""
     import boto3
-    from moto.moto_server.werkzeug_app import DomainDispatcherApplication, create_backend_app
+    from moto.moto_server.werkzeug_app import create_backend_app
     from werkzeug.serving import WSGIRequestHandler, make_server
 
     class Silent(WSGIRequestHandler):
+        protocol_version = "HTTP/1.1"  # connections stay open, as a store's do
+
         def log(self, *_: Any) -> None:
             """Nothing."""
 
     store = ObjectStore()
-    application = store.watching(DomainDispatcherApplication(create_backend_app))
+    # S3 alone: moto's own choice of a service looks through the folders of all of them, twice for each request.
+    application = store.watching(create_backend_app("s3"))
     server = make_server("127.0.0.1", 0, application, threaded=True, request_handler=Silent)
     store.url = f"http://127.0.0.1:{server.server_port}"
     thread = Thread(target=server.serve_forever, daemon=True)

@@ -6,6 +6,7 @@ Belongs here: starting it, asking it, stopping it. Does not belong: assertions a
 import os
 import re
 import signal
+import socket
 import subprocess
 import sys
 from collections.abc import Iterator, Mapping
@@ -82,6 +83,16 @@ def running_up(home: Path, *, environment: Mapping[str, str] | None = None) -> I
             process.terminate()
             process.wait(timeout=60)
         process.stdout.close()
+
+
+def assert_gone(processes: list[psutil.Process], *ports: int) -> None:
+    """No process is left and every port can be listened on again."""
+    _, alive = psutil.wait_procs(processes, timeout=5)
+    assert not [process for process in alive if process.status() != psutil.STATUS_ZOMBIE]
+    for port in ports:
+        with socket.socket() as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            probe.bind(("127.0.0.1", port))
 
 
 def small_demo_home(folder: Path) -> Path:

@@ -12,6 +12,7 @@ from eth_pipeline.defs.instance import open_instance, prepare_home
 from eth_pipeline.settings import load_settings
 from eth_pipeline_tests.postgres_server import postgres_server
 from eth_pipeline_tests.small_home import QUIET
+from eth_pipeline_tests.waiting import wait_until
 
 
 @pytest.fixture(scope="module")
@@ -81,6 +82,32 @@ def test_with_a_url_a_materialization_is_written_into_postgresql(
             cursor.execute("SELECT count(*) FROM event_logs WHERE run_id = %s", (run_id,))
             (events,) = cursor.fetchone() or (0,)
             assert events > 5
+    finally:
+        connection.close()
+
+
+def test_a_run_keeps_its_connections_to_postgresql_and_closes_them_with_the_instance(
+    home: Path, postgres: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Dagster's own storage connected for every statement, and the server forked a process each time."""
+    import psycopg2
+
+    monkeypatch.setenv("ETH_PIPELINE_POSTGRES_URL", postgres)
+    connection = psycopg2.connect(postgres)
+    connection.autocommit = True
+    try:
+        with connection.cursor() as cursor:
+
+            def connected() -> set[int]:
+                cursor.execute("SELECT pid FROM pg_stat_activity WHERE datname = current_database()")
+                return {pid for (pid,) in cursor.fetchall()} - {connection.info.backend_pid}
+
+            with open_instance(load_settings()) as instance:
+                assert instance.get_runs_count() >= 0
+                before = connected()
+                materialize(instance)
+                assert connected() & before, "the connection of the first question serves the last one"
+            wait_until(lambda: not connected(), seconds=30)
     finally:
         connection.close()
 

@@ -50,13 +50,13 @@ class InstanceStorage(DagsterSqliteStorage):
         if settings.postgres_url is None:
             return cls.from_local(base_dir=str(settings.dagster_home / "storage"), inst_data=inst_data)
         try:
-            from dagster_postgres import DagsterPostgresStorage
+            from eth_pipeline.defs.postgres_storage import OpenPostgresStorage
         except ImportError as error:
             raise SettingsInvalid(
                 "ETH_PIPELINE_POSTGRES_URL is set but dagster-postgres is not installed. "
                 "Install the extra: pip install 'eth-pipeline[postgres]', or unset the variable."
             ) from error
-        return DagsterPostgresStorage(postgres_url=_with_driver(settings.postgres_url), inst_data=inst_data)
+        return OpenPostgresStorage(_with_driver(settings.postgres_url), inst_data=inst_data)
 
 
 def prepare_home(settings: Settings) -> Path:
