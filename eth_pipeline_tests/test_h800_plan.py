@@ -36,6 +36,7 @@ from eth_pipeline.registry.crossings import Crossings
 from eth_pipeline.registry.keys import init_keys
 from eth_pipeline.registry.trained import RECORD
 from eth_pipeline.registry.verification import fingerprint
+from eth_pipeline_tests.registry_maker import registry_folder
 from eth_pipeline_tests.shared_folder import shared_folder
 from eth_pipeline_tests.small_home import TWO_SYMBOLS_BY_THE_HOUR, SmallHome, small_home
 from eth_pipeline_tests.waiting import wait_until
@@ -102,6 +103,7 @@ def planned(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Planned]:
     with small_home(base / "host", smaller=TWO_SYMBOLS_BY_THE_HOUR, shared=shared) as host:
         host.environment.update(SMALLEST)
         home = node_of(host, base / "node", carried=base / "snapshot.zip")
+        registry_folder(tmp_path_factory).rename(home.folder / "mlflow")
         codes, left = {}, {}
         for stop in STOPS:
             codes[stop.stage] = stopped(home, stop)
