@@ -108,12 +108,11 @@ def planned(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Planned]:
         for stop in STOPS:
             codes[stop.stage] = stopped(home, stop)
             (left[stop.stage],) = stored_states(home.folder)
-        last = started(home, "--json")
-        output, said = last.communicate(timeout=PATIENCE_SECONDS)
-        assert last.returncode == 0, said
+        last = plan_command(home, "all", "--json")
+        assert last.exit_code == 0, last.output
         bundle(home, "collect", str(base / "candidates.zip"))
         bundle(host, "import", "--candidates", str(base / "candidates.zip"))
-        yield Planned(host, home, codes, left, json.loads(output))
+        yield Planned(host, home, codes, left, json.loads(last.stdout))
 
 
 def node_of(host: SmallHome, folder: Path, *, carried: Path) -> SmallHome:
@@ -145,10 +144,10 @@ def bundle(home: SmallHome, *arguments: str) -> Result:
     return done
 
 
-def started(home: SmallHome, *arguments: str) -> subprocess.Popen[str]:
+def started(home: SmallHome) -> subprocess.Popen[str]:
     """The plan at scale tiny, as cron starts it."""
     return subprocess.Popen(
-        [str(SCRIPTS / "run_training_plan.sh"), "all", "--scale", "tiny", *arguments],
+        [str(SCRIPTS / "run_training_plan.sh"), "all", "--scale", "tiny"],
         env={**os.environ, **home.environment},
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
