@@ -194,8 +194,8 @@ def ignored(number: signal.Signals) -> Iterator[None]:
 def test_a_month_without_enough_history_fails_alone_and_says_why(home: SmallHome) -> None:
     """Started by a script in the background, where SIGINT is ignored: it once never ended."""
     with ignored(signal.SIGINT):
-        done = home.command("eth_pipeline", "vintages", "train", "--from", "2025-04", "--to", "2025-04")
-    assert done.returncode == 1
+        done = cli(home, "vintages", "train", "--from", "2025-04", "--to", "2025-04")
+    assert done.exit_code == 1
     assert "min_train_hours" in done.stderr
     assert "1 of 1 vintages failed" in done.stderr
 

@@ -164,6 +164,23 @@ def test_a_run_file_without_tables_gets_them(log: OpenEventLog, tmp_path: Path) 
     assert schema(tmp_path / "runs" / "torn.db") == schema(tmp_path / "runs" / "whole.db")
 
 
+@pytest.mark.parametrize("name", ["history/runs.db", "history/runs/index.db", "schedules/schedules.db"])
+def test_a_file_of_the_instance_without_its_tables_gets_them(settings: Settings, tmp_path: Path, name: str) -> None:
+    """A process can die while it makes a home; the next one takes a file that has a migration for finished."""
+    with open_instance(settings) as instance:
+        dg.materialize([ticks], instance=instance)
+    path = settings.dagster_home / "storage" / name
+    whole = schema(path)
+    for torn in path.parent.glob(f"{path.name}*"):
+        torn.unlink()
+    with closing(sqlite3.connect(path)) as file:
+        file.execute(next(made for made in whole if made.startswith("CREATE TABLE alembic_version")))
+    with open_instance(settings) as instance:
+        assert dg.materialize([ticks], instance=instance).success
+        assert instance.all_instigator_state() == []
+    assert schema(path) == whole
+
+
 @pytest.mark.parametrize("damage", [b"", b"SQLite format 3\0 and then nothing of the kind"])
 def test_a_damaged_empty_file_is_made_again(tmp_path: Path, damage: bytes) -> None:
     """A power cut can leave it torn, and every run of this home begins with it."""

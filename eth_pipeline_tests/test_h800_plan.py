@@ -36,6 +36,7 @@ from eth_pipeline.registry.crossings import Crossings
 from eth_pipeline.registry.keys import init_keys
 from eth_pipeline.registry.trained import RECORD
 from eth_pipeline.registry.verification import fingerprint
+from eth_pipeline_tests.registry_maker import registry_folder
 from eth_pipeline_tests.shared_folder import shared_folder
 from eth_pipeline_tests.small_home import TWO_SYMBOLS_BY_THE_HOUR, SmallHome, small_home
 from eth_pipeline_tests.waiting import wait_until
@@ -102,16 +103,16 @@ def planned(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Planned]:
     with small_home(base / "host", smaller=TWO_SYMBOLS_BY_THE_HOUR, shared=shared) as host:
         host.environment.update(SMALLEST)
         home = node_of(host, base / "node", carried=base / "snapshot.zip")
+        registry_folder(tmp_path_factory).rename(home.folder / "mlflow")
         codes, left = {}, {}
         for stop in STOPS:
             codes[stop.stage] = stopped(home, stop)
             (left[stop.stage],) = stored_states(home.folder)
-        last = started(home, "--json")
-        output, said = last.communicate(timeout=PATIENCE_SECONDS)
-        assert last.returncode == 0, said
+        last = plan_command(home, "all", "--json")
+        assert last.exit_code == 0, last.output
         bundle(home, "collect", str(base / "candidates.zip"))
         bundle(host, "import", "--candidates", str(base / "candidates.zip"))
-        yield Planned(host, home, codes, left, json.loads(output))
+        yield Planned(host, home, codes, left, json.loads(last.stdout))
 
 
 def node_of(host: SmallHome, folder: Path, *, carried: Path) -> SmallHome:
@@ -143,10 +144,10 @@ def bundle(home: SmallHome, *arguments: str) -> Result:
     return done
 
 
-def started(home: SmallHome, *arguments: str) -> subprocess.Popen[str]:
+def started(home: SmallHome) -> subprocess.Popen[str]:
     """The plan at scale tiny, as cron starts it."""
     return subprocess.Popen(
-        [str(SCRIPTS / "run_training_plan.sh"), "all", "--scale", "tiny", *arguments],
+        [str(SCRIPTS / "run_training_plan.sh"), "all", "--scale", "tiny"],
         env={**os.environ, **home.environment},
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,

@@ -13,7 +13,7 @@ import functools
 import os
 import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
 from urllib.parse import urlsplit
@@ -57,30 +57,51 @@ class Finished(Generic[Task, Result]):
     error: str | None
 
 
-def fan_out(
-    function: Callable[[Task], Result], tasks: Sequence[Task], *, workers: Workers
-) -> Iterator[Finished[Task, Result]]:
-    """Run `function` on every task and yield each as it ends, in no particular order.
+class Crew:
+    """Workers that are started, or reached, for the first task and stay until everything is done."""
 
-    Args:
-        function: importable by name where the workers run; may be called again for a task whose worker was lost.
-        tasks: small picklable values.
-        workers: where.
+    def __init__(self, workers: Workers, *, until: ExitStack) -> None:
+        self._workers = workers
+        self._until = until
+        self._client: Any = None
 
-    Raises:
-        SettingsInvalid: the cluster's address is one that must not be used.
-        RetryLater: nobody answers there.
-    """
-    if not tasks:
-        return
-    from distributed import as_completed
+    def fan_out(self, function: Callable[[Task], Result], tasks: Sequence[Task]) -> Iterator[Finished[Task, Result]]:
+        """Run `function` on every task and yield each as it ends, in no particular order.
 
-    guarded = functools.partial(_guarded, function, running_identity())
-    with _connected(workers) as client:
-        futures = {client.submit(guarded, task, pure=False): task for task in tasks}
+        Args:
+            function: importable by name where the workers run; may be called again for a task whose worker was lost.
+            tasks: small picklable values.
+
+        Raises:
+            SettingsInvalid: the cluster's address is one that must not be used.
+            RetryLater: nobody answers there.
+        """
+        if not tasks:
+            return
+        from distributed import as_completed
+
+        if self._client is None:
+            self._client = self._until.enter_context(_connected(self._workers))
+        guarded = functools.partial(_guarded, function, running_identity())
+        futures = {self._client.submit(guarded, task, pure=False): task for task in tasks}
         for future in as_completed(list(futures)):  # type: ignore[no-untyped-call]  # the engine is untyped
             yield _finished(future, futures.pop(future))
             future.release()
+
+
+@contextmanager
+def crew(workers: Workers) -> Iterator[Crew]:
+    """A crew for all steps of a command: what a worker has imported for the first step, it has for the next one."""
+    with ExitStack() as until:
+        yield Crew(workers, until=until)
+
+
+def fan_out(
+    function: Callable[[Task], Result], tasks: Sequence[Task], *, workers: Workers
+) -> Iterator[Finished[Task, Result]]:
+    """`Crew.fan_out` where nothing comes after it."""
+    with crew(workers) as hands:
+        yield from hands.fan_out(function, tasks)
 
 
 def running_identity() -> dict[str, str]:

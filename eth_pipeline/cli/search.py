@@ -14,7 +14,7 @@ import typer
 from rich.table import Table
 
 from eth_pipeline.cli.console import err, out, print_json, refuse_on_error
-from eth_pipeline.cli.fan_out import Workers, fan_out
+from eth_pipeline.cli.fan_out import Crew, Workers, crew
 from eth_pipeline.cli.search_space import CHOICES, LARGEST, Try, chosen, forecaster_of
 from eth_pipeline.cli.symbol_home import prepare_symbol, require_symbols, settings_of
 from eth_pipeline.errors import NeedsHuman, SettingsInvalid
@@ -54,18 +54,19 @@ def search(
         symbols = tuple(dict.fromkeys(symbol or (settings.symbol,)))
         require_symbols(settings, symbols)
         _require_choices(algorithm, tries=tries)
-        _prepare(tuple(name for name in symbols if name != settings.symbol), workers=where)
         asked = [each for name in symbols for each in chosen(tries, seed=seed, algorithm=algorithm, symbol=name)]
         scored: list[tuple[Try, Scored]] = []
         failed: list[str] = []
-        for finished in fan_out(score, asked, workers=where):
-            if finished.result is None:
-                failed.append(finished.error or "it gave no reason")
-                continue
-            _keep(finished.task, finished.result)
-            scored.append((finished.task, finished.result))
-            told = f"{len(scored)}/{len(asked)} {finished.task}: {_aucs(finished.result)}"
-            err.print(told, highlight=False, markup=False)
+        with crew(where) as hands:
+            _prepare(tuple(name for name in symbols if name != settings.symbol), hands=hands)
+            for finished in hands.fan_out(score, asked):
+                if finished.result is None:
+                    failed.append(finished.error or "it gave no reason")
+                    continue
+                _keep(finished.task, finished.result)
+                scored.append((finished.task, finished.result))
+                told = f"{len(scored)}/{len(asked)} {finished.task}: {_aucs(finished.result)}"
+                err.print(told, highlight=False, markup=False)
         _show(scored, as_json=as_json)
         if failed:
             raise NeedsHuman(f"{len(failed)} of {len(asked)} tries failed, first: {failed[0]}")
@@ -120,13 +121,13 @@ def _require_choices(algorithm: str, *, tries: int) -> None:
         raise SettingsInvalid(f"{algorithm} has {LARGEST[algorithm]} parameter sets to try. Give --tries up to that.")
 
 
-def _prepare(symbols: tuple[str, ...], *, workers: Workers) -> None:
+def _prepare(symbols: tuple[str, ...], *, hands: Crew) -> None:
     """Features of other symbols, up to date in their homes.
 
     Raises:
         NeedsHuman: some could not be computed.
     """
-    broken = [done.error for done in fan_out(prepare_symbol, symbols, workers=workers) if done.error is not None]
+    broken = [done.error for done in hands.fan_out(prepare_symbol, symbols) if done.error is not None]
     if broken:
         raise NeedsHuman(broken[0])
 

@@ -15,7 +15,7 @@ import typer
 from rich.table import Table
 
 from eth_pipeline.cli.console import err, out, print_json, refuse_on_error
-from eth_pipeline.cli.fan_out import Workers, fan_out
+from eth_pipeline.cli.fan_out import Workers, crew
 from eth_pipeline.cli.symbol_home import home_of_symbol, prepare_symbol, require_symbols, settings_of
 from eth_pipeline.cli.vintage_tasks import MONTH_FORMAT, VintageTask, is_done, train_one
 from eth_pipeline.errors import NeedsHuman, SettingsInvalid
@@ -132,13 +132,14 @@ def tasks(asked: list[str], *, algorithms: tuple[str, ...], symbols: tuple[str, 
 def _run(wanted: list[VintageTask], *, settings: Settings, workers: Workers) -> dict[VintageTask, str]:
     """Outcome of every task; features of other symbols come first."""
     others = [name for name in dict.fromkeys(task.symbol for task in wanted) if name != settings.symbol]
-    broken = {done.task: done.error for done in fan_out(prepare_symbol, others, workers=workers) if done.error}
-    outcomes = {task: f"failed: {broken[task.symbol]}" for task in wanted if task.symbol in broken}
-    left = [task for task in wanted if task.symbol not in broken]
-    for done, finished in enumerate(fan_out(train_one, left, workers=workers), start=1):
-        outcomes[finished.task] = finished.result or f"failed: {finished.error}"
-        told = f"{done}/{len(left)} {finished.task.name}: {outcomes[finished.task]}"
-        err.print(told, highlight=False, markup=False)
+    with crew(workers) as hands:
+        broken = {done.task: done.error for done in hands.fan_out(prepare_symbol, others) if done.error}
+        outcomes = {task: f"failed: {broken[task.symbol]}" for task in wanted if task.symbol in broken}
+        left = [task for task in wanted if task.symbol not in broken]
+        for done, finished in enumerate(hands.fan_out(train_one, left), start=1):
+            outcomes[finished.task] = finished.result or f"failed: {finished.error}"
+            told = f"{done}/{len(left)} {finished.task.name}: {outcomes[finished.task]}"
+            err.print(told, highlight=False, markup=False)
     return outcomes
 
 

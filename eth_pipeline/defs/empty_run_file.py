@@ -18,7 +18,7 @@ from dagster import __version__ as dagster_version
 from sqlalchemy.engine import Engine
 from sqlalchemy.pool import NullPool
 
-_MIGRATION = "SELECT version_num FROM alembic_version"
+from eth_pipeline.defs.storage_migration import MIGRATION, migration_of
 
 
 def begin_run_file(path: Path, *, engine: Engine, initialise: Callable[[Engine], None]) -> None:
@@ -36,7 +36,7 @@ def begin_run_file(path: Path, *, engine: Engine, initialise: Callable[[Engine],
         migration = _sound_migration(empty)
     if not path.exists():
         _copy(empty, path)
-    if migration is None or _migration(engine) != migration:
+    if migration is None or migration_of(engine) != migration:
         initialise(engine)
 
 
@@ -63,15 +63,6 @@ def _copy(empty: Path, path: Path) -> None:
         draft.unlink(missing_ok=True)
 
 
-def _migration(engine: Engine) -> str | None:
-    """Which migration the tables of a file are at; None where it has none."""
-    try:
-        with engine.connect() as connection:
-            return connection.execute(db.text(_MIGRATION)).scalar()
-    except db.exc.DatabaseError:
-        return None
-
-
 def _sound_migration(empty: Path) -> str | None:
     """Which migration the empty file is at; None where it is absent or damaged."""
     if not empty.exists():
@@ -80,7 +71,7 @@ def _sound_migration(empty: Path) -> str | None:
         # `immutable`: nobody ever writes into it, so reading needs no side file
         with closing(sqlite3.connect(f"file:{empty}?immutable=1", uri=True)) as file:
             is_sound = file.execute("PRAGMA quick_check(1)").fetchone() == ("ok",)
-            found = file.execute(_MIGRATION).fetchone()
+            found = file.execute(MIGRATION).fetchone()
     except sqlite3.Error:
         return None
     return str(found[0]) if is_sound and found is not None else None

@@ -13,7 +13,7 @@ from dagster._core.storage.base_storage import DagsterStorage
 from dagster._core.storage.sqlite_storage import DagsterSqliteStorage
 from dagster._serdes import ConfigurableClassData
 
-from eth_pipeline.defs.sqlite_storage import OpenEventLog, OpenRunStorage
+from eth_pipeline.defs.sqlite_storage import OpenEventLog, OpenRunStorage, ScheduleStorage
 from eth_pipeline.errors import SettingsInvalid
 from eth_pipeline.settings import Settings, load_settings
 
@@ -25,10 +25,12 @@ class InstanceStorage(DagsterSqliteStorage):
     """`storage.custom` of dagster.yaml: SQLite below the home, or PostgreSQL when its URL is set."""
 
     def __init__(self, base_dir: str, inst_data: ConfigurableClassData | None = None) -> None:
-        super().__init__(base_dir, inst_data)
+        DagsterStorage.__init__(self)  # not the one between: it would open the three files in its own way first
+        self.base_dir, self._inst_data = base_dir, inst_data
         history = Path(base_dir) / "history"
         self._run_storage = OpenRunStorage.from_local(str(history))
         self._event_log_storage = OpenEventLog(str(history / "runs"))
+        self._schedule_storage = ScheduleStorage.from_local(str(Path(base_dir) / "schedules"))
 
     @classmethod
     def config_type(cls) -> dict[str, Any]:

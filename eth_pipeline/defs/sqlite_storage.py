@@ -19,17 +19,20 @@ from collections import OrderedDict
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import sqlalchemy as db
 from dagster import DagsterEventType, EventLogEntry
 from dagster._core.events import ASSET_CHECK_EVENTS, ASSET_EVENTS
 from dagster._core.storage.event_log.sqlite.sqlite_event_log import INDEX_SHARD_NAME, SqliteEventLogStorage
 from dagster._core.storage.runs.sqlite.sqlite_run_storage import SqliteRunStorage
+from dagster._core.storage.schedules.sqlite.sqlite_schedule_storage import SqliteScheduleStorage
+from dagster._core.storage.sqlite import create_db_conn_string
 from dagster._serdes import ConfigurableClassData
 from sqlalchemy.engine import Connection, Engine
 
 from eth_pipeline.defs.empty_run_file import begin_run_file
+from eth_pipeline.defs.storage_migration import is_begun, migration_of
 
 _BUSY_TIMEOUT_SECONDS = 30
 _OPEN_RUNS = 8
@@ -122,7 +125,8 @@ class OpenEventLog(SqliteEventLogStorage):
 
     def _begin_file(self, shard: str, engine: Engine) -> None:
         if shard == INDEX_SHARD_NAME:
-            self._initdb(engine)
+            if migration_of(engine) is None:
+                self._initdb(engine)
         else:
             begin_run_file(Path(self.path_for_shard(shard)), engine=engine, initialise=self._initdb)
 
@@ -161,6 +165,12 @@ class OpenRunStorage(SqliteRunStorage):
         self._engine: Engine | None = None
         super().__init__(conn_string, inst_data)
 
+    @classmethod
+    def from_local(cls, base_dir: str, inst_data: ConfigurableClassData | None = None) -> Self:
+        """The runs below a folder; Dagster makes their tables where there are none."""
+        conn_string = create_db_conn_string(base_dir, "runs")
+        return cls(conn_string, inst_data) if is_begun(conn_string) else super().from_local(base_dir, inst_data)
+
     @contextmanager
     def connect(self) -> Iterator[Connection]:
         """A transaction of its own, also while another thread has one."""
@@ -175,6 +185,16 @@ class OpenRunStorage(SqliteRunStorage):
             if self._engine is not None:
                 self._engine.dispose()
                 self._engine = None
+
+
+class ScheduleStorage(SqliteScheduleStorage):
+    """The ticks of schedules and sensors, opened for each question as Dagster does it: few ask."""
+
+    @classmethod
+    def from_local(cls, base_dir: str, inst_data: ConfigurableClassData | None = None) -> SqliteScheduleStorage:
+        """The ticks below a folder; Dagster makes their tables where there are none."""
+        conn_string = create_db_conn_string(base_dir, "schedules")
+        return cls(conn_string, inst_data) if is_begun(conn_string) else super().from_local(base_dir, inst_data)
 
 
 def _changes(connection: Connection) -> int:

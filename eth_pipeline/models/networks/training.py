@@ -20,6 +20,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from eth_pipeline.models.dataset import Floats, Rows, TrainingSet
+from eth_pipeline.models.networks.optimiser import FusedAdamW
 from eth_pipeline.models.networks.schedule import TrainingSchedule
 from eth_pipeline.models.networks.sequence_body import SequenceBody
 from eth_pipeline.models.networks.windows import HourGrid
@@ -117,23 +118,23 @@ def repeatable(schedule: TrainingSchedule, *, seed: int) -> Iterator[torch.devic
     """One seed, one thread count, deterministic kernels; everything as before afterwards.
 
     torch would also write a pattern into all memory it hands out, in case somebody reads before writing; nothing here
-    does, and it took a tenth of the TFT's time.
+    does, and it took a tenth of the TFT's time. The kernels are switched by `set_deterministic_debug_mode`, since
+    `use_deterministic_algorithms` loads torch's compiler in order to tell it, too.
     """
     device = chosen_device(schedule)
     with _ONE_AT_A_TIME, torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
-        threads, deterministic = torch.get_num_threads(), torch.are_deterministic_algorithms_enabled()
-        warned = torch.is_deterministic_algorithms_warn_only_enabled()
+        threads, deterministic = torch.get_num_threads(), torch.get_deterministic_debug_mode()
         memory: Any = torch.utils.deterministic  # its switch is made at import and unknown to type checkers
         filled = memory.fill_uninitialized_memory
         torch.manual_seed(seed)
         torch.set_num_threads(schedule.threads)
-        torch.use_deterministic_algorithms(True, warn_only=device.type == "cuda")
+        torch.set_deterministic_debug_mode("warn" if device.type == "cuda" else "error")
         memory.fill_uninitialized_memory = False
         try:
             yield device
         finally:
             memory.fill_uninitialized_memory = filled
-            torch.use_deterministic_algorithms(deterministic, warn_only=warned)
+            torch.set_deterministic_debug_mode(deterministic)
             torch.set_num_threads(threads)
 
 
@@ -160,7 +161,9 @@ def train(
     """
     with repeatable(schedule, seed=seed) as device:
         body = make_body().to(device)
-        lessons, optimiser = lessons.to(device), _optimiser(body, schedule)
+        lessons = lessons.to(device)
+        rate, decay = schedule.learning_rate, schedule.weight_decay
+        optimiser = FusedAdamW(body.parameters(), learning_rate=rate, weight_decay=decay)
         random = torch.Generator().manual_seed(seed)
         losses: list[float] = []
         best, kept = 0, body.state_dict()
@@ -185,21 +188,11 @@ def lesson_order(count: int, *, epoch: int, stride: int, random: torch.Generator
     return taken[torch.randperm(len(taken), generator=random)]
 
 
-def _optimiser(body: SequenceBody, schedule: TrainingSchedule) -> torch.optim.Optimizer:
-    matrices = [weight for weight in body.parameters() if weight.dim() > 1]
-    vectors = [weight for weight in body.parameters() if weight.dim() <= 1]
-    groups = [
-        {"params": matrices, "weight_decay": schedule.weight_decay},
-        {"params": vectors, "weight_decay": 0.0},
-    ]
-    return torch.optim.AdamW(groups, lr=schedule.learning_rate, fused=True)
-
-
 def _one_epoch(
     body: SequenceBody,
     hours: Hours,
     lessons: Lessons,
-    optimiser: torch.optim.Optimizer,
+    optimiser: FusedAdamW,
     *,
     loss: Loss,
     schedule: TrainingSchedule,
@@ -211,7 +204,7 @@ def _one_epoch(
         with torch.autocast(device.type, dtype=torch.bfloat16, enabled=device.type == "cuda"):
             answers = body(hours.windows(lessons.positions[batch]))
         summed, taught = loss.of(answers.float(), lessons, batch)
-        optimiser.zero_grad(set_to_none=True)
+        optimiser.forget_gradients()
         (summed / taught.clamp(min=1)).mean().backward()  # type: ignore[no-untyped-call]  # torch leaves it untyped
         torch.nn.utils.clip_grad_norm_(body.parameters(), schedule.gradient_norm)
         optimiser.step()
