@@ -28,7 +28,8 @@ pip "$scratch/source" install --no-deps "$source"
 
 step "the wheel in an empty environment, with the lock as constraints"
 "$python" -m venv "$scratch/wheel"
-sed -E 's/\[[^]]*\]//' requirements.lock >"$scratch/constraints.txt" # pip takes no extras in constraints
+# Constraints are names and versions: pip takes no extras there, and with hashes it would ask for the wheel's own.
+sed -nE 's/^([A-Za-z0-9._-]+)(\[[^]]*\])?(==[^ ]+).*/\1\3/p' requirements.lock requirements.torch.lock >"$scratch/constraints.txt"
 pip "$scratch/wheel" install --constraint "$scratch/constraints.txt" "$wheel"
 pip "$scratch/wheel" check
 "$scratch/wheel/bin/python" - <<'PYTHON'
