@@ -25,7 +25,8 @@ class InstanceStorage(DagsterSqliteStorage):
     """`storage.custom` of dagster.yaml: SQLite below the home, or PostgreSQL when its URL is set."""
 
     def __init__(self, base_dir: str, inst_data: ConfigurableClassData | None = None) -> None:
-        DagsterStorage.__init__(self)  # not the one between: it would open the three files in its own way first
+        # not its own parent's: that one would open the same files first, in Dagster's way
+        super(DagsterSqliteStorage, self).__init__()  # type: ignore[no-untyped-call]  # Dagster leaves it untyped
         self.base_dir, self._inst_data = base_dir, inst_data
         history = Path(base_dir) / "history"
         self._run_storage = OpenRunStorage.from_local(str(history))
