@@ -16,7 +16,7 @@ import pytest
 REPOSITORY = Path(__file__).resolve().parents[1]
 DEAREST_FIRST = (
     *("test_production_profile", "test_soak_hours", "test_ui", "test_h800_plan", "test_defs_assets_vintages"),
-    *("test_faults_to_signal", "test_cli_up", "test_air_gap", "test_trading_rebuild", "test_cli_node"),
+    *("test_faults_to_signal", "test_air_gap", "test_trading_rebuild", "test_cli_node", "test_cli_up"),
     *("test_node_two_hosts", "test_defs_assets_models", "test_docs_recipes", "test_exchange_ledger"),
     *("test_alerts_time_lapse", "test_registry_settlement", "test_defs_emission", "test_board_pages"),
     *("test_promotion_of_planted_skill", "test_defs_assets_trading", "test_inference_time_lapse"),
