@@ -5,6 +5,8 @@ import os
 from collections.abc import Iterator
 from datetime import timedelta
 from pathlib import Path
+from signal import SIG_IGN, SIGINT, default_int_handler, getsignal
+from signal import signal as handle
 
 import pytest
 from click.testing import Result
@@ -289,3 +291,16 @@ def test_reading_changes_nothing_in_the_environment(settings: Settings) -> None:
     for command in READ_COMMANDS:
         call(*command)
     assert dict(os.environ) == before
+
+
+def test_a_command_in_the_background_of_a_script_still_hears_an_interrupt(empty: Settings) -> None:
+    """`command &` ignores SIGINT for it and its children; Dagster stops its helpers by one and waits for them."""
+    before = handle(SIGINT, SIG_IGN)
+    try:
+        assert CliRunner().invoke(app, ["config", "show"]).exit_code == 0
+        assert getsignal(SIGINT) is default_int_handler
+        handle(SIGINT, own := lambda number, frame: None)
+        CliRunner().invoke(app, ["config", "show"])
+        assert getsignal(SIGINT) is own, "a handler that somebody set stays"
+    finally:
+        handle(SIGINT, before)

@@ -1,6 +1,8 @@
 """The steps that the networks are trained by: torch's own AdamW, bit for bit."""
 
 import copy
+import subprocess
+import sys
 
 import torch
 from torch import nn
@@ -47,3 +49,16 @@ def test_every_step_is_the_one_of_torchs_own_adamw() -> None:
             assert torch.equal(weight, theirs.state_dict()[name]), (number, name)
             asked = both or number > 0 or not name.startswith("second")
             assert torch.equal(weight, begun[name]) is not asked, (number, name)
+
+
+def test_a_training_loads_no_compiler() -> None:
+    """Nothing is compiled; torch's compiler costs every process that trains a second and 72 MB."""
+    code = """
+import sys
+from eth_pipeline_tests.planted_sequence import planted_sequence
+from eth_pipeline_tests.test_models_networks_training import trained
+trained(planted_sequence(400, strength=3.0, seed=2), epochs=1)
+print([name for name in ("torch._dynamo", "torch._inductor") if name in sys.modules])
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=300, check=False)
+    assert done.stdout.strip() == "[]", done.stderr
