@@ -63,10 +63,10 @@ release-check: setup
 # Documents and schemas that are written by code; tests hold them equal to it.
 generated: setup
 	$(BIN)/python -m eth_pipeline.contracts.documentation > docs/tables.md
-	$(BIN)/python -m eth_pipeline.signals.reason_docs > docs/reason_codes.md
+	$(BIN)/python -m eth_pipeline.signals.gating.reason_docs > docs/reason_codes.md
 	$(BIN)/python -m eth_pipeline.settings.documentation > docs/settings.md
-	$(BIN)/python -m eth_pipeline.registry.policy_docs > docs/promotion-policy.md
-	$(BIN)/python -m eth_pipeline.registry.schemas
+	$(BIN)/python -m eth_pipeline.registry.promotions.policy_docs > docs/promotion-policy.md
+	$(BIN)/python -m eth_pipeline.registry.bundles.schemas
 	$(BIN)/python -m eth_pipeline.operations.signal_line
 
 # Needs the package index. Pins that stand stay; `make lock UPGRADE=--upgrade` takes the newest. torch has its own lock:

@@ -22,9 +22,9 @@ from eth_pipeline.contracts.table import INSTANT
 from eth_pipeline.labels.direction import build_labels
 from eth_pipeline.models.metrics import auc
 from eth_pipeline.settings import Settings, TrainingSettings
-from eth_pipeline.signals.consensus import FULL_AGREEMENT, HISTORY_NEEDED, signed_strength
-from eth_pipeline.signals.consensus_history import consensus_history
 from eth_pipeline.signals.history import HistoricalInputs, decide_history, hours_between
+from eth_pipeline.signals.technical.consensus import FULL_AGREEMENT, HISTORY_NEEDED, signed_strength
+from eth_pipeline.signals.technical.consensus_history import consensus_history
 
 HOURS_PER_YEAR = 8760
 

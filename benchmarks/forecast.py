@@ -22,9 +22,9 @@ from benchmarks.figure import at_most, print_figure
 from eth_pipeline.features.catalogue import features_contract
 from eth_pipeline.lake import Lake
 from eth_pipeline.settings import load_settings
-from eth_pipeline.signals.bundle_in_use import production_bundle
 from eth_pipeline.signals.evidence import feature_rows
-from eth_pipeline.signals.forecast import BundleForecaster
+from eth_pipeline.signals.forecasting.bundle_in_use import production_bundle
+from eth_pipeline.signals.forecasting.forecast import BundleForecaster
 
 
 def main(home: Path, calls: int) -> None:

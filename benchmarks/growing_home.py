@@ -41,7 +41,7 @@ def data_hour(folder: Path, hours: int) -> float:
     from eth_pipeline.features.catalogue import features_contract
     from eth_pipeline.features.sources import load_sources
     from eth_pipeline.signals.evidence import compute_consensus
-    from eth_pipeline.signals.freshness import measure_freshness
+    from eth_pipeline.signals.gating.freshness import measure_freshness
     from eth_pipeline_tests.random_market import BEGIN
 
     settings, lake = home_of(folder)
@@ -84,7 +84,7 @@ def fill_log(folder: Path, hours: int, commits: int, maintained: bool = False) -
 def signal_hour(folder: Path, hours: int, *_: int) -> float:
     """One hour's record, with what a run reads around it."""
     from eth_pipeline.operations.signal_log import SignalLog
-    from eth_pipeline.signals.states import LOOK_BACK_HOURS
+    from eth_pipeline.signals.gating.states import LOOK_BACK_HOURS
     from eth_pipeline_tests.decision_samples import signal
     from eth_pipeline_tests.random_market import BEGIN
 

@@ -46,7 +46,7 @@ from eth_pipeline.contracts.table import TableContract
 from eth_pipeline.contracts.tables import STREAMS
 from eth_pipeline.defs.instance import open_instance
 from eth_pipeline.defs.resources import exchange_state
-from eth_pipeline.exchange.wire import Wire
+from eth_pipeline.exchange.http.wire import Wire
 from eth_pipeline.lake import Lake
 from eth_pipeline.soak.host_clock import let_pass
 from eth_pipeline_tests.promoted_home import PromotedHome, promoted_home, promoted_market

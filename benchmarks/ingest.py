@@ -23,8 +23,8 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 from benchmarks.figure import at_most, compared, own_peak_mib, print_figure
 from eth_pipeline.contracts.clock import iso, parse_instant
 from eth_pipeline.contracts.tables import STREAMS
+from eth_pipeline.exchange.http.transport import Transport
 from eth_pipeline.exchange.ingest import ingest_stream
-from eth_pipeline.exchange.transport import Transport
 from eth_pipeline.lake import Lake
 from eth_pipeline.sandbox.limits import Limits
 from eth_pipeline.sandbox.server import Sandbox

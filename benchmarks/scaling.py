@@ -79,9 +79,9 @@ def features(hours: int) -> float:
 def rebuilt_hour(hours: int) -> float:
     """One hour of a history that is decided at once."""
     from eth_pipeline.settings import Settings
-    from eth_pipeline.signals.consensus import HISTORY_NEEDED
-    from eth_pipeline.signals.consensus_history import consensus_history
     from eth_pipeline.signals.history import HistoricalInputs, decide_history, hours_between
+    from eth_pipeline.signals.technical.consensus import HISTORY_NEEDED
+    from eth_pipeline.signals.technical.consensus_history import consensus_history
     from eth_pipeline_tests.random_market import BEGIN, MAIN, random_market
 
     settings = Settings(base_interval="1h")

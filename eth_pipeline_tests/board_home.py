@@ -29,13 +29,13 @@ from eth_pipeline.operations.alerting.book import AlertBook
 from eth_pipeline.operations.alerting.kinds import Condition, Happening
 from eth_pipeline.operations.manifest import collect_manifest, write_manifest
 from eth_pipeline.operations.signal_log import SignalLog
-from eth_pipeline.registry.promotion_log import PromotionLog
-from eth_pipeline.registry.verification import VerifiedBundle
+from eth_pipeline.registry.bundles.verification import VerifiedBundle
+from eth_pipeline.registry.promotions.promotion_log import PromotionLog
 from eth_pipeline.settings import AccountSettings, BoardSettings, Settings
-from eth_pipeline.signals.consensus import build_consensus
-from eth_pipeline.signals.forecast import BundleForecaster
-from eth_pipeline.signals.gate import MlAvailability
-from eth_pipeline.signals.policy import judge
+from eth_pipeline.signals.forecasting.forecast import BundleForecaster
+from eth_pipeline.signals.gating.gate import MlAvailability
+from eth_pipeline.signals.gating.policy import judge
+from eth_pipeline.signals.technical.consensus import build_consensus
 from eth_pipeline.trading.ledger import ACCOUNT_EVENTS, frame_from_events
 from eth_pipeline_tests.decision_samples import HOUR, NOON, bars, funding, mark_bars, open_interest, signal, walk
 from eth_pipeline_tests.inference_host import InferenceHost, rich_parts

@@ -16,19 +16,19 @@ import polars as pl
 from eth_pipeline.contracts.model_tables import OOF_FORECASTS
 from eth_pipeline.contracts.tables import KLINES, MARK_KLINES
 from eth_pipeline.lake import Lake
-from eth_pipeline.registry.bundle import fingerprint, write_bundle
-from eth_pipeline.registry.champion import store_oof
-from eth_pipeline.registry.collection import Collection
-from eth_pipeline.registry.collection_export import FoundCandidate, NodeFacts, export_collection
-from eth_pipeline.registry.collection_import import import_collection
+from eth_pipeline.registry.air_gap.collection import Collection
+from eth_pipeline.registry.air_gap.collection_export import FoundCandidate, NodeFacts, export_collection
+from eth_pipeline.registry.air_gap.collection_import import import_collection
+from eth_pipeline.registry.air_gap.snapshot import Snapshot, snapshot_in_use, snapshot_lake
+from eth_pipeline.registry.air_gap.snapshot_export import ExportingCode, export_snapshot
+from eth_pipeline.registry.air_gap.snapshot_import import import_snapshot
+from eth_pipeline.registry.bundles.bundle import fingerprint, write_bundle
+from eth_pipeline.registry.bundles.signing import create_key_pair
+from eth_pipeline.registry.bundles.verification import Expectations
 from eth_pipeline.registry.crossings import ImportedCandidate
 from eth_pipeline.registry.mlflow_store import RegistryStore
-from eth_pipeline.registry.signing import create_key_pair
-from eth_pipeline.registry.snapshot import Snapshot, snapshot_in_use, snapshot_lake
-from eth_pipeline.registry.snapshot_export import ExportingCode, export_snapshot
-from eth_pipeline.registry.snapshot_import import import_snapshot
-from eth_pipeline.registry.tried import store_tried
-from eth_pipeline.registry.verification import Expectations
+from eth_pipeline.registry.promotions.champion import store_oof
+from eth_pipeline.registry.runs.tried import store_tried
 from eth_pipeline.settings import Settings, load_settings
 from eth_pipeline_tests.decision_samples import HOUR, NOON, bars, mark_bars, walk
 from eth_pipeline_tests.registry_maker import SCHEMA, contract, data_versions, report, tiny_model
@@ -170,8 +170,8 @@ def everything_in(folder: Path) -> dict[str, str]:
 
 def repacked(archive: Path, *, change: Callable[[Path], None], key: Path | None = None) -> Path:
     """`archive` after `change` was let loose on what it holds, as on the way; signed again where there is a `key`."""
-    from eth_pipeline.registry.archive import pack
-    from eth_pipeline.registry.signing import sign_folder
+    from eth_pipeline.registry.bundles.archive import pack
+    from eth_pipeline.registry.bundles.signing import sign_folder
 
     folder = archive.with_suffix(".opened")
     shutil.unpack_archive(archive, folder, "zip")

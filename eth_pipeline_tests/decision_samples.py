@@ -16,11 +16,11 @@ from eth_pipeline.contracts.signal import SignalRecord, TimeframeScore
 from eth_pipeline.contracts.table import TableContract
 from eth_pipeline.contracts.tables import FUNDING_RATES, KLINES, MARK_KLINES, OPEN_INTEREST
 from eth_pipeline.settings import Settings
-from eth_pipeline.signals.consensus import build_consensus
-from eth_pipeline.signals.forecast import Forecast, ModelInfo
-from eth_pipeline.signals.gate import MlAvailability
+from eth_pipeline.signals.forecasting.forecast import Forecast, ModelInfo
+from eth_pipeline.signals.gating.gate import MlAvailability
+from eth_pipeline.signals.gating.policy import judge
 from eth_pipeline.signals.hourly import decide_hour
-from eth_pipeline.signals.policy import judge
+from eth_pipeline.signals.technical.consensus import build_consensus
 
 HOUR = timedelta(hours=1)
 NOON = datetime(2025, 3, 3, 12, tzinfo=UTC)

@@ -28,14 +28,14 @@ from eth_pipeline.contracts.clock import iso
 from eth_pipeline.contracts.decision_tables import FORECASTS
 from eth_pipeline.features.catalogue import feature_names, features_contract
 from eth_pipeline.lake import Lake
-from eth_pipeline.registry.bundle import attach_decision, fingerprint, write_bundle
-from eth_pipeline.registry.decision import decide
-from eth_pipeline.registry.production import point_to
-from eth_pipeline.registry.signing import create_key_pair
-from eth_pipeline.registry.verification import VerifiedBundle, verify_bundle
+from eth_pipeline.registry.bundles.bundle import attach_decision, fingerprint, write_bundle
+from eth_pipeline.registry.bundles.signing import create_key_pair
+from eth_pipeline.registry.bundles.verification import VerifiedBundle, verify_bundle
+from eth_pipeline.registry.promotions.decision import decide
+from eth_pipeline.registry.promotions.production import point_to
 from eth_pipeline.settings import GateSettings, Settings
-from eth_pipeline.signals.bundle_in_use import expectations, running_schema
 from eth_pipeline.signals.evidence import compute_forecasts
+from eth_pipeline.signals.forecasting.bundle_in_use import expectations, running_schema
 from eth_pipeline_tests.decision_samples import HOUR, NOON, sample_settings
 from eth_pipeline_tests.registry_maker import contract, data_versions, report
 

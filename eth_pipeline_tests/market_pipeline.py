@@ -16,9 +16,9 @@ from eth_pipeline.contracts.clock import Clock
 from eth_pipeline.contracts.quality import GAP_LEDGER
 from eth_pipeline.contracts.table import INSTANT
 from eth_pipeline.contracts.tables import STREAMS
+from eth_pipeline.exchange.http.transport import Transport
 from eth_pipeline.exchange.ingest import IngestResult, ingest_stream
 from eth_pipeline.exchange.streams import stream_named
-from eth_pipeline.exchange.transport import Transport
 from eth_pipeline.lake import Lake
 from eth_pipeline.sandbox.market import Market
 from eth_pipeline.sandbox.server import Sandbox

@@ -21,12 +21,12 @@ from eth_pipeline.contracts.clock import to_milliseconds
 from eth_pipeline.contracts.table import INSTANT
 from eth_pipeline.errors import EthPipelineError
 from eth_pipeline.exchange.archive import _only_member, _published_sha256
-from eth_pipeline.exchange.archive_files import ArchiveFile
-from eth_pipeline.exchange.bars import bars_from_api, bars_from_csv
-from eth_pipeline.exchange.funding import funding_from_api, funding_from_csv
-from eth_pipeline.exchange.metrics import convention_of
-from eth_pipeline.exchange.open_interest import open_interest_from_api, open_interest_from_csv
-from eth_pipeline.exchange.positioning import positioning_from_api, positioning_from_csv
+from eth_pipeline.exchange.formats.archive_files import ArchiveFile
+from eth_pipeline.exchange.formats.bars import bars_from_api, bars_from_csv
+from eth_pipeline.exchange.formats.funding import funding_from_api, funding_from_csv
+from eth_pipeline.exchange.formats.metrics import convention_of
+from eth_pipeline.exchange.formats.open_interest import open_interest_from_api, open_interest_from_csv
+from eth_pipeline.exchange.formats.positioning import positioning_from_api, positioning_from_csv
 
 DAY = datetime(2025, 3, 1, tzinfo=UTC)
 FILE = ArchiveFile("data/x/ETHUSDT-15m-2025-03-01.zip", DAY, DAY + timedelta(days=1))

@@ -23,14 +23,14 @@ from eth_pipeline.defs.assets.training_set import registry_store
 from eth_pipeline.defs.instance import open_instance
 from eth_pipeline.features.catalogue import feature_names
 from eth_pipeline.lake import Lake
-from eth_pipeline.registry.bundle import fingerprint, write_bundle
-from eth_pipeline.registry.champion import store_oof
-from eth_pipeline.registry.production import materialize_production
-from eth_pipeline.registry.promotion import promote_candidate
+from eth_pipeline.registry.bundles.bundle import fingerprint, write_bundle
+from eth_pipeline.registry.promotions.champion import store_oof
+from eth_pipeline.registry.promotions.production import materialize_production
+from eth_pipeline.registry.promotions.promotion import promote_candidate
 from eth_pipeline.sandbox.server import Sandbox
 from eth_pipeline.sandbox.synthetic import SyntheticMarket
 from eth_pipeline.settings import Settings, load_settings
-from eth_pipeline.signals.bundle_in_use import expectations, running_schema
+from eth_pipeline.signals.forecasting.bundle_in_use import expectations, running_schema
 from eth_pipeline.soak.plan import read_plan
 from eth_pipeline_tests.inference_host import INPUTS, plain_parts
 from eth_pipeline_tests.registry_maker import contract, data_versions, report

@@ -16,16 +16,16 @@ import polars as pl
 
 from eth_pipeline.contracts.model_tables import OOF_FORECASTS
 from eth_pipeline.lake import Lake
-from eth_pipeline.registry.alias import check_alias
-from eth_pipeline.registry.bundle import fingerprint, write_bundle
-from eth_pipeline.registry.champion import store_oof
+from eth_pipeline.registry.bundles.bundle import fingerprint, write_bundle
+from eth_pipeline.registry.bundles.verification import Expectations
 from eth_pipeline.registry.mlflow_store import PREVIOUS, PRODUCTION, RegistryStore
-from eth_pipeline.registry.production import current_bundle, materialize_production
-from eth_pipeline.registry.promotion import promotion_steps
-from eth_pipeline.registry.promotion_log import PromotionLog
-from eth_pipeline.registry.rollback import rollback_steps
-from eth_pipeline.registry.settlement import run_to_end
-from eth_pipeline.registry.verification import Expectations
+from eth_pipeline.registry.promotions.alias import check_alias
+from eth_pipeline.registry.promotions.champion import store_oof
+from eth_pipeline.registry.promotions.production import current_bundle, materialize_production
+from eth_pipeline.registry.promotions.promotion import promotion_steps
+from eth_pipeline.registry.promotions.promotion_log import PromotionLog
+from eth_pipeline.registry.promotions.rollback import rollback_steps
+from eth_pipeline.registry.promotions.settlement import run_to_end
 from eth_pipeline.settings import Settings, load_settings
 from eth_pipeline_tests.registry_maker import NOW, SCHEMA, contract, data_versions, report, tiny_model
 

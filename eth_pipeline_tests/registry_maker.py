@@ -32,10 +32,10 @@ from eth_pipeline.models.report import (
     YearFigures,
 )
 from eth_pipeline.registry.atomic import exclusive
-from eth_pipeline.registry.bundle import Expectations, attach_decision, fingerprint, write_bundle
-from eth_pipeline.registry.decision import decide
+from eth_pipeline.registry.bundles.bundle import Expectations, attach_decision, fingerprint, write_bundle
+from eth_pipeline.registry.bundles.signing import create_key_pair
 from eth_pipeline.registry.mlflow_store import RegistryStore
-from eth_pipeline.registry.signing import create_key_pair
+from eth_pipeline.registry.promotions.decision import decide
 from eth_pipeline.settings import GateSettings, Phase
 from eth_pipeline_tests.shared_folder import shared_folder
 

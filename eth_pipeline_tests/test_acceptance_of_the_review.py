@@ -32,8 +32,8 @@ from eth_pipeline.registry.mlflow_store import PRODUCTION
 from eth_pipeline.sandbox.server import Sandbox
 from eth_pipeline.sandbox.synthetic import SyntheticMarket
 from eth_pipeline.settings import Settings, load_settings
-from eth_pipeline.signals.bundle_in_use import running_schema
-from eth_pipeline.signals.inference import inference_coverage
+from eth_pipeline.signals.forecasting.bundle_in_use import running_schema
+from eth_pipeline.signals.forecasting.inference import inference_coverage
 from eth_pipeline_tests.board_home import BoardHome
 from eth_pipeline_tests.decision_samples import NOON
 from eth_pipeline_tests.inference_host import CLOCK, TOKEN, InferenceHost, plain_parts, service_process

@@ -27,14 +27,14 @@ from eth_pipeline.cli import app
 from eth_pipeline.contracts.artifact import RuntimeContract
 from eth_pipeline.contracts.signal import SignalRecord
 from eth_pipeline.contracts.tables import KLINES
+from eth_pipeline.exchange.http.transport import Transport
 from eth_pipeline.exchange.ingest import ingest_stream
-from eth_pipeline.exchange.transport import Transport
 from eth_pipeline.lake import Lake
-from eth_pipeline.registry.keys import init_keys
+from eth_pipeline.registry.air_gap.snapshot import snapshot_in_use
+from eth_pipeline.registry.bundles.keys import init_keys
+from eth_pipeline.registry.bundles.verification import read_contract, read_report
 from eth_pipeline.registry.mlflow_store import RegistryStore
-from eth_pipeline.registry.promotion_log import PromotionLog
-from eth_pipeline.registry.snapshot import snapshot_in_use
-from eth_pipeline.registry.verification import read_contract, read_report
+from eth_pipeline.registry.promotions.promotion_log import PromotionLog
 from eth_pipeline.sandbox.server import Sandbox
 from eth_pipeline.sandbox.synthetic import SyntheticMarket
 from eth_pipeline.settings import load_settings

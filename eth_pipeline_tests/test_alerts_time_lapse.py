@@ -22,9 +22,9 @@ from eth_pipeline.contracts.clock import FixedClock, floor_hour
 from eth_pipeline.contracts.signal import Reason, ReasonCode, SignalRecord
 from eth_pipeline.defs.alerts import failed_checks, failed_runs
 from eth_pipeline.errors import CircuitOpen
-from eth_pipeline.exchange.breaker import Breaker
-from eth_pipeline.exchange.exchange_time import remember_offset
-from eth_pipeline.exchange.state import HostState
+from eth_pipeline.exchange.http.breaker import Breaker
+from eth_pipeline.exchange.http.exchange_time import remember_offset
+from eth_pipeline.exchange.http.state import HostState
 from eth_pipeline.features.catalogue import feature_names, features_contract
 from eth_pipeline.lake import Lake
 from eth_pipeline.models.cloud import make_cloud
@@ -34,10 +34,10 @@ from eth_pipeline.operations.alerting.watch import Question, home_questions, wat
 from eth_pipeline.operations.announcements import announce
 from eth_pipeline.operations.signal_log import SignalLog
 from eth_pipeline.registry.mlflow_store import PRODUCTION
-from eth_pipeline.registry.production import Pointer
-from eth_pipeline.registry.promotion_log import PromotionLog
+from eth_pipeline.registry.promotions.production import Pointer
+from eth_pipeline.registry.promotions.promotion_log import PromotionLog
 from eth_pipeline.settings import Settings
-from eth_pipeline.signals.policy import judge
+from eth_pipeline.signals.gating.policy import judge
 from eth_pipeline_tests.alert_receiver import Receiver, alert_receiver
 from eth_pipeline_tests.decision_samples import HOUR, NOON, sample_settings, signal
 from eth_pipeline_tests.registry_host import Host

@@ -19,14 +19,14 @@ from eth_pipeline.contracts.alert import AlertKind
 from eth_pipeline.contracts.clock import FixedClock, iso
 from eth_pipeline.contracts.decision_tables import SIGNALS
 from eth_pipeline.contracts.table import INSTANT
-from eth_pipeline.exchange.exchange_time import remember_offset
-from eth_pipeline.exchange.state import HostState
+from eth_pipeline.exchange.http.exchange_time import remember_offset
+from eth_pipeline.exchange.http.state import HostState
 from eth_pipeline.lake import Lake
 from eth_pipeline.operations.alerting.book import FILE, AlertBook
 from eth_pipeline.operations.alerting.kinds import Condition
 from eth_pipeline.operations.processes import note_start
 from eth_pipeline.operations.signal_log import SignalLog
-from eth_pipeline.signals import kill_switch
+from eth_pipeline.signals.gating import kill_switch
 from eth_pipeline.trading.ledger import ACCOUNT_EVENTS
 from eth_pipeline_tests.board_home import CLOCK, DAYS, HOLE, STALE, STALE_HOUR, BoardHome, board_of
 from eth_pipeline_tests.decision_samples import HOUR, NOON, sample_settings, signal

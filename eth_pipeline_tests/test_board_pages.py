@@ -14,7 +14,7 @@ from eth_pipeline.contracts.signal import Reason, ReasonCode
 from eth_pipeline.lake import Lake
 from eth_pipeline.operations.signal_log import SignalLog
 from eth_pipeline.settings import Settings
-from eth_pipeline.signals import kill_switch
+from eth_pipeline.signals.gating import kill_switch
 from eth_pipeline_tests.board_home import CLOCK, HOLE, STALE, STALE_HOUR, TOKEN, BoardHome, board_of, token_file
 from eth_pipeline_tests.decision_samples import HOUR, NOON
 from eth_pipeline_tests.spoken_chinese import english_in

@@ -22,7 +22,7 @@ from eth_pipeline.operations.signal_log import SignalLog
 from eth_pipeline.sandbox.server import Sandbox
 from eth_pipeline.sandbox.synthetic import SyntheticMarket
 from eth_pipeline.settings import Settings, load_settings
-from eth_pipeline.signals.gate import MlAvailability
+from eth_pipeline.signals.gating.gate import MlAvailability
 from eth_pipeline_tests.decision_samples import HOUR, MODEL, NOON, bars, forecast, funding, mark_bars, signal, walk
 
 CLOCK = NOON + timedelta(seconds=20)

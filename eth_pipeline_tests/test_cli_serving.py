@@ -12,8 +12,8 @@ import pytest
 from eth_pipeline.cli.serving import HostClock
 from eth_pipeline.contracts.clock import SystemClock
 from eth_pipeline.contracts.inference import HEALTH
-from eth_pipeline.exchange.exchange_time import remember_offset
-from eth_pipeline.exchange.state import HostState
+from eth_pipeline.exchange.http.exchange_time import remember_offset
+from eth_pipeline.exchange.http.state import HostState
 from eth_pipeline_tests.decision_samples import NOON
 from eth_pipeline_tests.inference_host import InferenceHost
 

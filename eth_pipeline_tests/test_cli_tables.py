@@ -26,7 +26,7 @@ from eth_pipeline.contracts.wording.processes import CODE_CHANGED
 from eth_pipeline.operations.host_health import Check
 from eth_pipeline.operations.lineage import LineageStep
 from eth_pipeline.operations.processes import ProcessState, ProcessStatus
-from eth_pipeline.signals.policy import judge
+from eth_pipeline.signals.gating.policy import judge
 from eth_pipeline_tests.decision_samples import HOUR, NO_MODEL, NOON, sample_settings, signal
 from eth_pipeline_tests.spoken_chinese import english_in
 from eth_pipeline_tests.test_operations_health import CLOCK, examined, working_home

@@ -9,7 +9,7 @@ import pytest
 from pydantic import ValidationError
 
 from eth_pipeline.contracts.signal import MlFields, ReasonCode, SignalRecord, StreamFreshness, record_from_json
-from eth_pipeline.signals.gate import MlAvailability
+from eth_pipeline.signals.gating.gate import MlAvailability
 from eth_pipeline_tests.decision_samples import MODEL, NOON, forecast, sample_settings, signal
 
 DOCUMENT = Path(__file__).parents[1] / "docs" / "reason_codes.md"

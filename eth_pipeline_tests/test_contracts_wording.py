@@ -22,8 +22,8 @@ from eth_pipeline.contracts.wording.gates import GATES, STACKING
 from eth_pipeline.contracts.wording.lineage import FACTS, STEPS, fact_name, step_name
 from eth_pipeline.contracts.wording.reasons import REASONS
 from eth_pipeline.operations.processes import ProcessState
-from eth_pipeline.signals.policy import judge
-from eth_pipeline.signals.strategy import FAMILIES
+from eth_pipeline.signals.gating.policy import judge
+from eth_pipeline.signals.technical.strategy import FAMILIES
 
 PACKAGE = Path(eth_pipeline.__file__).parent
 EVERY = (*BOOK.phrases, *LABELS.values(), *TERMINAL.values(), *STEPS.phrases, *FACTS.phrases)

@@ -28,7 +28,7 @@ from eth_pipeline.operations.signal_log import SignalLog
 from eth_pipeline.sandbox.server import Sandbox
 from eth_pipeline.sandbox.synthetic import SyntheticMarket
 from eth_pipeline.settings import load_settings
-from eth_pipeline.signals.policy import judge
+from eth_pipeline.signals.gating.policy import judge
 from eth_pipeline_tests.alert_receiver import Receiver, alert_receiver
 from eth_pipeline_tests.decision_samples import signal as record_of
 from eth_pipeline_tests.small_home import AS_OF, SYMBOLS, SmallHome

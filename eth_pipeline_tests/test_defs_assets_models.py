@@ -19,10 +19,10 @@ from eth_pipeline.contracts.model_tables import TRIED_PNL
 from eth_pipeline.defs.assets.candidate import newest_candidate
 from eth_pipeline.features.catalogue import features_contract
 from eth_pipeline.lake import Lake
-from eth_pipeline.registry.verification import VerifiedBundle, fingerprint, read_report
+from eth_pipeline.registry.bundles.verification import VerifiedBundle, fingerprint, read_report
 from eth_pipeline.settings import load_settings
-from eth_pipeline.signals.forecast import BundleForecaster
-from eth_pipeline.signals.forecast_rows import forecast_rows, stored_forecast
+from eth_pipeline.signals.forecasting.forecast import BundleForecaster
+from eth_pipeline.signals.forecasting.forecast_rows import forecast_rows, stored_forecast
 from eth_pipeline_tests.shared_folder import shared_folder
 from eth_pipeline_tests.small_home import TWO_SYMBOLS_BY_THE_HOUR, SmallHome, small_home
 

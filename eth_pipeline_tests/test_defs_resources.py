@@ -10,7 +10,7 @@ import pytest
 
 from eth_pipeline.contracts.clock import HOUR
 from eth_pipeline.defs.resources import Moment, Pipeline
-from eth_pipeline.exchange.transport import Transport
+from eth_pipeline.exchange.http.transport import Transport
 from eth_pipeline.lake import Lake
 from eth_pipeline.sandbox.server import Sandbox
 from eth_pipeline.sandbox.synthetic import SyntheticMarket

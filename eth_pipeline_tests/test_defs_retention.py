@@ -12,7 +12,7 @@ import pytest
 from eth_pipeline.contracts.clock import SystemClock
 from eth_pipeline.defs.instance import open_instance
 from eth_pipeline.defs.retention import compact_storage, prune_runs
-from eth_pipeline.registry.promotion_log import PromotionLog
+from eth_pipeline.registry.promotions.promotion_log import PromotionLog
 from eth_pipeline.settings import load_settings
 from eth_pipeline_tests.registry_maker import candidate, decision
 from eth_pipeline_tests.small_home import QUIET

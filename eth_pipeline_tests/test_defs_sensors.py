@@ -8,7 +8,7 @@ import pytest
 
 from eth_pipeline.defs.assets.training_set import registry_store
 from eth_pipeline.defs.sensors import production_alias_sensor
-from eth_pipeline.registry.bundle import attach_decision
+from eth_pipeline.registry.bundles.bundle import attach_decision
 from eth_pipeline.registry.mlflow_store import RegisteredVersion
 from eth_pipeline.settings import load_settings
 from eth_pipeline_tests.registry_maker import candidate, decision, key_pair, registry_folder

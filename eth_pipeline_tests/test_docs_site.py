@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from eth_pipeline.registry.decision import decide
-from eth_pipeline.registry.policy_docs import GATES, render_promotion_policy
+from eth_pipeline.registry.promotions.decision import decide
+from eth_pipeline.registry.promotions.policy_docs import GATES, render_promotion_policy
 from eth_pipeline.settings import GateSettings
 from eth_pipeline_tests.registry_maker import NOW, report
 

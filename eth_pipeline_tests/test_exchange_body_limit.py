@@ -10,10 +10,10 @@ from threading import Thread
 import pytest
 
 from eth_pipeline.errors import RequestRefused
-from eth_pipeline.exchange.body_limit import read_within
-from eth_pipeline.exchange.endpoint import SERVER_TIME
-from eth_pipeline.exchange.origin import PROVENANCE_HEADER
-from eth_pipeline.exchange.transport import Transport
+from eth_pipeline.exchange.http.body_limit import read_within
+from eth_pipeline.exchange.http.endpoint import SERVER_TIME
+from eth_pipeline.exchange.http.origin import PROVENANCE_HEADER
+from eth_pipeline.exchange.http.transport import Transport
 from eth_pipeline.settings import ExchangeSettings
 
 MEBIBYTE = 2**20

@@ -10,11 +10,11 @@ from hypothesis import strategies as st
 
 from eth_pipeline.contracts.table import INSTANT
 from eth_pipeline.contracts.tables import KLINES, OPEN_INTEREST
-from eth_pipeline.exchange.gaps import AbsentRanges, Hole, find_holes, merged, missing_inside
-from eth_pipeline.exchange.instants import Instants, ascending, instant_of, together
+from eth_pipeline.exchange.doubts.gaps import AbsentRanges, Hole, find_holes, merged, missing_inside
+from eth_pipeline.exchange.doubts.instants import Instants, ascending, instant_of, together
+from eth_pipeline.exchange.doubts.quarantine import REASON, split
+from eth_pipeline.exchange.http.state import HostState
 from eth_pipeline.exchange.plan import daily_files, whole_files, within
-from eth_pipeline.exchange.quarantine import REASON, split
-from eth_pipeline.exchange.state import HostState
 from eth_pipeline.exchange.streams import stream_named
 from eth_pipeline.settings import Settings
 

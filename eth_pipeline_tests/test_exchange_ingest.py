@@ -12,9 +12,9 @@ from eth_pipeline.contracts.clock import FixedClock, to_milliseconds
 from eth_pipeline.contracts.tables import FUNDING_RATES, KLINES, OPEN_INTEREST, SPOT_KLINES, STREAMS
 from eth_pipeline.errors import RequestRefused
 from eth_pipeline.exchange.archive import Archive
+from eth_pipeline.exchange.http.transport import Transport
 from eth_pipeline.exchange.ingest import IngestResult, ingest_stream
 from eth_pipeline.exchange.streams import stream_named
-from eth_pipeline.exchange.transport import Transport
 from eth_pipeline.lake import Lake
 from eth_pipeline.sandbox.replay import ReplayMarket
 from eth_pipeline.sandbox.server import Sandbox

@@ -10,8 +10,8 @@ import pytest
 from eth_pipeline.contracts.table import INSTANT
 from eth_pipeline.contracts.tables import OPEN_INTEREST, POSITIONING
 from eth_pipeline.errors import ContractViolation
-from eth_pipeline.exchange.archive_files import ArchiveFile
-from eth_pipeline.exchange.metrics import UndecidedLabels, metrics_rows, settled_convention
+from eth_pipeline.exchange.formats.archive_files import ArchiveFile
+from eth_pipeline.exchange.formats.metrics import UndecidedLabels, metrics_rows, settled_convention
 from eth_pipeline.sandbox.synthetic import SyntheticMarket
 from eth_pipeline_tests.market_pipeline import HOUR, NOW, Make, Pipeline, pipelines
 

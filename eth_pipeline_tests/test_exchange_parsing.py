@@ -9,11 +9,11 @@ import pytest
 
 from eth_pipeline.contracts.clock import to_milliseconds
 from eth_pipeline.errors import ContractViolation
-from eth_pipeline.exchange.archive_files import ArchiveFile, ArchiveSeries
-from eth_pipeline.exchange.bars import bars_from_api, bars_from_csv
-from eth_pipeline.exchange.funding import funding_from_api, funding_from_csv
-from eth_pipeline.exchange.metrics import PUBLICATION_DELAY
-from eth_pipeline.exchange.open_interest import open_interest_from_api, open_interest_from_csv
+from eth_pipeline.exchange.formats.archive_files import ArchiveFile, ArchiveSeries
+from eth_pipeline.exchange.formats.bars import bars_from_api, bars_from_csv
+from eth_pipeline.exchange.formats.funding import funding_from_api, funding_from_csv
+from eth_pipeline.exchange.formats.metrics import PUBLICATION_DELAY
+from eth_pipeline.exchange.formats.open_interest import open_interest_from_api, open_interest_from_csv
 
 QUARTER = timedelta(minutes=15)
 DAY = datetime(2025, 3, 1, tzinfo=UTC)

@@ -15,8 +15,8 @@ import pytest
 
 from eth_pipeline.contracts.quality import GAP_LEDGER
 from eth_pipeline.contracts.tables import KLINES, STREAMS
+from eth_pipeline.exchange.http.transport import Transport
 from eth_pipeline.exchange.ingest import ingest_stream
-from eth_pipeline.exchange.transport import Transport
 from eth_pipeline.lake import Lake
 from eth_pipeline.settings import Settings
 from eth_pipeline_tests.market_pipeline import HOUR, Make, Pipeline, pipelines

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from eth_pipeline.contracts.clock import to_milliseconds
-from eth_pipeline.exchange.bars import bars_from_api
+from eth_pipeline.exchange.formats.bars import bars_from_api
 from eth_pipeline.exchange.series import Series
 from eth_pipeline.exchange.streams import stream_named
 from eth_pipeline.lake import Lake

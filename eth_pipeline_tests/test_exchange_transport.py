@@ -21,12 +21,12 @@ from eth_pipeline.errors import (
     RequestRefused,
     SettingsInvalid,
 )
-from eth_pipeline.exchange.budget import Allowance, Budget
-from eth_pipeline.exchange.endpoint import Endpoint
-from eth_pipeline.exchange.origin import PROVENANCE_HEADER, Origin
-from eth_pipeline.exchange.patience import Patience, retry_after_seconds
-from eth_pipeline.exchange.state import HostState
-from eth_pipeline.exchange.transport import Transport
+from eth_pipeline.exchange.http.budget import Allowance, Budget
+from eth_pipeline.exchange.http.endpoint import Endpoint
+from eth_pipeline.exchange.http.origin import PROVENANCE_HEADER, Origin
+from eth_pipeline.exchange.http.patience import Patience, retry_after_seconds
+from eth_pipeline.exchange.http.state import HostState
+from eth_pipeline.exchange.http.transport import Transport
 from eth_pipeline.sandbox.server import Sandbox
 from eth_pipeline.sandbox.synthetic import SyntheticMarket
 from eth_pipeline.settings import ExchangeSettings

@@ -15,10 +15,10 @@ from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from eth_pipeline.errors import ArchiveRefused, BundleRefused, ContractViolation
-from eth_pipeline.registry import collection, snapshot
-from eth_pipeline.registry.archive import BUNDLE, Shape, pack_bundle, unpack
-from eth_pipeline.registry.promotion_log import PromotionLog
-from eth_pipeline.registry.verification import read_decision, verify_bundle
+from eth_pipeline.registry.air_gap import collection, snapshot
+from eth_pipeline.registry.bundles.archive import BUNDLE, Shape, pack_bundle, unpack
+from eth_pipeline.registry.bundles.verification import read_decision, verify_bundle
+from eth_pipeline.registry.promotions.promotion_log import PromotionLog
 from eth_pipeline_tests.damage import damaged
 from eth_pipeline_tests.registry_maker import NOW, expected, key_pair, promoted
 

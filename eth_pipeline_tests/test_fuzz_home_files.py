@@ -12,14 +12,14 @@ from hypothesis import example, given, settings
 
 from eth_pipeline.errors import ContractViolation, SettingsInvalid
 from eth_pipeline.exchange.archive import Archive
-from eth_pipeline.exchange.transport import Transport
+from eth_pipeline.exchange.http.transport import Transport
 from eth_pipeline.lake import Lake
 from eth_pipeline.operations.alerting.delivery import read_targets
 from eth_pipeline.operations.config_audit import FOLDER, HISTORY, config_history, record_configuration
 from eth_pipeline.operations.signal_log import SignalLog
 from eth_pipeline.registry.crossings import Crossings
 from eth_pipeline.settings import ExchangeSettings, Settings
-from eth_pipeline.signals import kill_switch
+from eth_pipeline.signals.gating import kill_switch
 from eth_pipeline_tests.damage import damaged
 from eth_pipeline_tests.decision_samples import NOON, sample_settings, signal
 from eth_pipeline_tests.parser_targets import FILE

@@ -17,9 +17,9 @@ from hypothesis import strategies as st
 from eth_pipeline.contracts.tables import KLINES, STREAMS
 from eth_pipeline.errors import ChecksumMismatch, ContractViolation
 from eth_pipeline.exchange.archive import MAX_MEMBER_BYTES, _only_member, _published_sha256
-from eth_pipeline.exchange.bars import bars_from_api, bars_from_csv
-from eth_pipeline.exchange.funding import funding_from_api
-from eth_pipeline.exchange.quarantine import split
+from eth_pipeline.exchange.doubts.quarantine import split
+from eth_pipeline.exchange.formats.bars import bars_from_api, bars_from_csv
+from eth_pipeline.exchange.formats.funding import funding_from_api
 from eth_pipeline_tests.damage import damaged
 from eth_pipeline_tests.parser_targets import DAY, FILE, QUARTER, TARGETS, Target
 

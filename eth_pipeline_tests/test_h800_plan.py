@@ -32,10 +32,10 @@ from eth_pipeline.defs.assets.candidate import newest_candidate
 from eth_pipeline.defs.jobs import PLAN_JOBS
 from eth_pipeline.defs.plan_work import INPUTS_TAG, PLAN_TAG, STAGE_TAG
 from eth_pipeline.operations.plan.state import PlanState, stored_states
+from eth_pipeline.registry.bundles.keys import init_keys
+from eth_pipeline.registry.bundles.trained import RECORD
+from eth_pipeline.registry.bundles.verification import fingerprint
 from eth_pipeline.registry.crossings import Crossings
-from eth_pipeline.registry.keys import init_keys
-from eth_pipeline.registry.trained import RECORD
-from eth_pipeline.registry.verification import fingerprint
 from eth_pipeline_tests.registry_maker import registry_folder
 from eth_pipeline_tests.shared_folder import shared_folder
 from eth_pipeline_tests.small_home import TWO_SYMBOLS_BY_THE_HOUR, SmallHome, small_home

@@ -14,8 +14,8 @@ from eth_pipeline.contracts.decision_tables import CONSENSUS, FORECASTS
 from eth_pipeline.contracts.signal import SignalRecord
 from eth_pipeline.contracts.tables import FUNDING_RATES, KLINES, MARK_KLINES
 from eth_pipeline.signals.evidence import compute_consensus, load_evidence
+from eth_pipeline.signals.forecasting.inference import InferenceCoverage, inference_coverage
 from eth_pipeline.signals.hourly import decide_hour
-from eth_pipeline.signals.inference import InferenceCoverage, inference_coverage
 from eth_pipeline_tests.decision_samples import HOUR, NOON, ORIGIN, bars, funding, mark_bars, walk
 from eth_pipeline_tests.inference_host import CLOCK, TOKEN, InferenceHost, rich_parts, service_process
 

@@ -18,7 +18,7 @@ from eth_pipeline.models.metrics import auc
 from eth_pipeline.models.pnl import daily_pnl
 from eth_pipeline.models.report import Estimate, EvaluationReport
 from eth_pipeline.models.walk_forward import walk_forward
-from eth_pipeline.registry.gates import evaluate_gates
+from eth_pipeline.registry.promotions.gates import evaluate_gates
 from eth_pipeline.settings import load_settings
 from eth_pipeline_tests.planted_history import QUICK, SMALL, VOLATILITY, planted_history
 

@@ -22,8 +22,8 @@ from eth_pipeline.models.quantile import train_quantiles
 from eth_pipeline.models.quantile_forest import QuantileParameters
 from eth_pipeline.models.stacking import ALGORITHM as STACK
 from eth_pipeline.models.stacking import fit_stack
-from eth_pipeline.registry.gates import evaluate_gates
-from eth_pipeline.registry.stacking_switch import judge_stack
+from eth_pipeline.registry.promotions.gates import evaluate_gates
+from eth_pipeline.registry.promotions.stacking_switch import judge_stack
 from eth_pipeline.settings import load_settings
 from eth_pipeline_tests.null_markets import EVERY, MARKETS, NAMES, SETTINGS, auc_intervals, holds_one_half, null_market
 

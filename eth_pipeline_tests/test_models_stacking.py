@@ -137,7 +137,7 @@ def test_one_member_is_no_stack_and_strangers_make_none() -> None:
 
 def test_the_runtime_answers_what_the_training_side_fitted() -> None:
     from eth_pipeline.contracts.artifact import StackModel
-    from eth_pipeline.signals.forecast import stack_probability
+    from eth_pipeline.signals.forecasting.forecast import stack_probability
 
     members, _ = two_views(strength=0.6, seed=11)
     weights = fit_stack(members, settings=SETTINGS).weights[0]

@@ -17,9 +17,9 @@ from eth_pipeline.models.folds import learnable_rows
 from eth_pipeline.models.quantile_forest import QuantileParameters, conformal_offsets, fit_quantiles
 from eth_pipeline.models.vintage import Vintage, train_vintage
 from eth_pipeline.models.vintage_forecasts import score_vintage
-from eth_pipeline.registry.verification import VerifiedBundle
-from eth_pipeline.registry.vintages import load_vintage, save_vintage
-from eth_pipeline.signals.forecast import BundleForecaster
+from eth_pipeline.registry.bundles.verification import VerifiedBundle
+from eth_pipeline.registry.runs.vintages import load_vintage, save_vintage
+from eth_pipeline.signals.forecasting.forecast import BundleForecaster
 from eth_pipeline.signals.historical_inputs import vintage_forecasts
 from eth_pipeline_tests.decision_samples import sample_settings
 from eth_pipeline_tests.planted_history import QUICK, SMALL, planted_history

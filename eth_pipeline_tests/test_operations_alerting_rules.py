@@ -10,16 +10,16 @@ import pytest
 from eth_pipeline.contracts.alert import AlertKind
 from eth_pipeline.contracts.decision_tables import TRANSITIONS
 from eth_pipeline.contracts.signal import Reason, ReasonCode, SignalRecord
-from eth_pipeline.exchange.state import HostState
+from eth_pipeline.exchange.http.state import HostState
 from eth_pipeline.operations.alerting import rules
 from eth_pipeline.operations.alerting.evidence import Disk, ExchangeTrouble, FailedRun, exchange_troubles
 from eth_pipeline.operations.alerting.kinds import Condition, Happening
 from eth_pipeline.operations.alerting.watch import Question, ask
-from eth_pipeline.registry.alias import AliasCheck
-from eth_pipeline.signals.gate import MlAvailability
+from eth_pipeline.registry.promotions.alias import AliasCheck
+from eth_pipeline.signals.gating.gate import MlAvailability
+from eth_pipeline.signals.gating.policy import judge
+from eth_pipeline.signals.gating.transitions import new_transitions
 from eth_pipeline.signals.hourly import missed_record
-from eth_pipeline.signals.policy import judge
-from eth_pipeline.signals.transitions import new_transitions
 from eth_pipeline_tests.decision_samples import HOUR, MODEL, NOON, ORIGIN, forecast, sample_settings, signal
 
 SETTINGS = sample_settings()

@@ -15,8 +15,8 @@ from typer.testing import CliRunner
 from eth_pipeline.cli.deadman import deadman, tell
 from eth_pipeline.contracts.clock import SystemClock, floor_hour
 from eth_pipeline.defs.resources import exchange_state
-from eth_pipeline.exchange.exchange_time import remember_offset
-from eth_pipeline.exchange.state import HostState
+from eth_pipeline.exchange.http.exchange_time import remember_offset
+from eth_pipeline.exchange.http.state import HostState
 from eth_pipeline.lake import Lake
 from eth_pipeline.operations.alerting.book import FILE, open_book
 from eth_pipeline.operations.deadman import EXCHANGE_STATE, known_offset, sighting, silence

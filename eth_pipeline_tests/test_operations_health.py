@@ -14,8 +14,8 @@ import pytest
 
 from eth_pipeline.contracts.alert import AlertKind
 from eth_pipeline.contracts.tables import FUNDING_RATES, KLINES, MARK_KLINES
-from eth_pipeline.exchange.exchange_time import remember_offset
-from eth_pipeline.exchange.state import HostState
+from eth_pipeline.exchange.http.exchange_time import remember_offset
+from eth_pipeline.exchange.http.state import HostState
 from eth_pipeline.lake import Lake
 from eth_pipeline.operations.alerting.book import open_book
 from eth_pipeline.operations.alerting.kinds import Happening

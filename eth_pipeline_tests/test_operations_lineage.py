@@ -13,9 +13,9 @@ from eth_pipeline.contracts.signal import SignalRecord
 from eth_pipeline.contracts.tables import KLINES, MARK_KLINES
 from eth_pipeline.operations.config_audit import record_configuration
 from eth_pipeline.operations.lineage import lineage
+from eth_pipeline.registry.bundles.verification import VerifiedBundle
 from eth_pipeline.registry.crossings import Crossings, ExportedSnapshot, ImportedCandidate
-from eth_pipeline.registry.promotion_log import PromotionLog
-from eth_pipeline.registry.verification import VerifiedBundle
+from eth_pipeline.registry.promotions.promotion_log import PromotionLog
 from eth_pipeline.signals.evidence import load_evidence
 from eth_pipeline_tests.decision_samples import HOUR, NOON, bars, mark_bars, signal, walk
 from eth_pipeline_tests.inference_host import InferenceHost

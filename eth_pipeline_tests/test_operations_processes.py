@@ -25,8 +25,8 @@ from eth_pipeline.contracts.tables import KLINES
 from eth_pipeline.lake import Lake
 from eth_pipeline.operations.manifest import code_version
 from eth_pipeline.operations.processes import FOLDER, ProcessState, ProcessStatus, note_start, process_statuses
-from eth_pipeline.registry.production import CURRENT, Pointer
-from eth_pipeline.registry.promotion_log import PromotionLog
+from eth_pipeline.registry.promotions.production import CURRENT, Pointer
+from eth_pipeline.registry.promotions.promotion_log import PromotionLog
 from eth_pipeline.settings import Settings, load_settings
 from eth_pipeline_tests.decision_samples import HOUR, NOON, bars, sample_settings, walk
 from eth_pipeline_tests.registry_maker import candidate, decision

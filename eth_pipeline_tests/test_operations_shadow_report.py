@@ -23,8 +23,8 @@ from eth_pipeline.operations.shadow_text import as_markdown
 from eth_pipeline.operations.shadow_window import read_window
 from eth_pipeline.operations.signal_log import SignalLog
 from eth_pipeline.settings import Settings
-from eth_pipeline.signals.gate import MlAvailability
-from eth_pipeline.signals.policy import judge
+from eth_pipeline.signals.gating.gate import MlAvailability
+from eth_pipeline.signals.gating.policy import judge
 from eth_pipeline_tests.decision_samples import HOUR, MODEL, NOON, bars, forecast, mark_bars, sample_settings, signal
 
 DAYS = 2

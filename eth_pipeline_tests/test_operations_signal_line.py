@@ -15,9 +15,9 @@ from eth_pipeline.lake import Lake
 from eth_pipeline.operations.manifest import collect_manifest
 from eth_pipeline.operations.signal_line import SignalLine, schema_text, stored_schema
 from eth_pipeline.operations.signal_log import SignalLog
-from eth_pipeline.signals.gate import MlAvailability
+from eth_pipeline.signals.gating.gate import MlAvailability
+from eth_pipeline.signals.gating.policy import judge
 from eth_pipeline.signals.hourly import failed_record, missed_record
-from eth_pipeline.signals.policy import judge
 from eth_pipeline_tests.decision_samples import HOUR, MODEL, NOON, ORIGIN, forecast, sample_settings, signal
 from eth_pipeline_tests.schema_faults import faults
 

@@ -11,8 +11,8 @@ from eth_pipeline.contracts.signal import Reason, ReasonCode, SignalRecord, Sign
 from eth_pipeline.lake import Lake
 from eth_pipeline.operations.manifest import collect_manifest
 from eth_pipeline.operations.signal_log import SignalLog
+from eth_pipeline.signals.gating.policy import judge
 from eth_pipeline.signals.hourly import missed_record
-from eth_pipeline.signals.policy import judge
 from eth_pipeline_tests.decision_samples import HOUR, NOON, ORIGIN, sample_settings, signal
 
 SETTINGS = sample_settings()

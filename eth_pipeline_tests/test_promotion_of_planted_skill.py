@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 
 from eth_pipeline.contracts.artifact import PromotionDecision
+from eth_pipeline.exchange.http.transport import Transport
 from eth_pipeline.exchange.ingest import ingest_stream
-from eth_pipeline.exchange.transport import Transport
 from eth_pipeline.features.build import build_features
 from eth_pipeline.features.catalogue import available_feature_names
 from eth_pipeline.features.sources import load_sources
@@ -21,7 +21,7 @@ from eth_pipeline.models.boosting import Boosting
 from eth_pipeline.models.candidate import train_candidate
 from eth_pipeline.models.dataset import make_training_set
 from eth_pipeline.models.report import EvaluationReport
-from eth_pipeline.registry.decision import decide
+from eth_pipeline.registry.promotions.decision import decide
 from eth_pipeline.sandbox.server import Sandbox
 from eth_pipeline.sandbox.synthetic import SyntheticMarket
 from eth_pipeline.settings import Settings, TrainingSettings, load_settings

@@ -5,9 +5,9 @@ from pathlib import Path
 import pytest
 
 from eth_pipeline.errors import DecisionRefused
-from eth_pipeline.registry.alias import check_alias
-from eth_pipeline.registry.bundle import attach_decision
+from eth_pipeline.registry.bundles.bundle import attach_decision
 from eth_pipeline.registry.mlflow_store import PRODUCTION
+from eth_pipeline.registry.promotions.alias import check_alias
 from eth_pipeline_tests.registry_maker import NOW, candidate, decision, registry_folder
 from eth_pipeline_tests.test_registry_rollback import Host
 

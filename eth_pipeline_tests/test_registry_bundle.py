@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from eth_pipeline.errors import ContractViolation, DecisionRefused
-from eth_pipeline.registry.bundle import attach_decision, fingerprint, read_report, verify_bundle, write_bundle
+from eth_pipeline.registry.bundles.bundle import attach_decision, fingerprint, read_report, verify_bundle, write_bundle
 from eth_pipeline_tests.registry_maker import (
     candidate,
     contract,

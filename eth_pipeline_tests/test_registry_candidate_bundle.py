@@ -22,9 +22,9 @@ from eth_pipeline.models.candidate import Candidate, train_candidate
 from eth_pipeline.models.dataset import TrainingSet
 from eth_pipeline.models.drift import DriftReference, measure_drift
 from eth_pipeline.models.stacking import fit_stack
-from eth_pipeline.registry.bundle import fingerprint, read_report
-from eth_pipeline.registry.candidate_bundle import Companions, write_candidate
-from eth_pipeline.registry.trained import load_trained, save_trained, trained_model
+from eth_pipeline.registry.bundles.bundle import fingerprint, read_report
+from eth_pipeline.registry.bundles.candidate_bundle import Companions, write_candidate
+from eth_pipeline.registry.bundles.trained import load_trained, save_trained, trained_model
 from eth_pipeline.settings import load_settings
 from eth_pipeline_tests.planted_history import QUICK, SMALL, planted_history
 

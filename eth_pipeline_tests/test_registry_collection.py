@@ -27,13 +27,13 @@ from eth_pipeline.errors import (
     TransferRefused,
 )
 from eth_pipeline.lake import Lake
-from eth_pipeline.registry.bundle import attach_decision, fingerprint
-from eth_pipeline.registry.collection import CANDIDATES, COLLECTION, OOF
+from eth_pipeline.registry.air_gap.collection import CANDIDATES, COLLECTION, OOF
+from eth_pipeline.registry.bundles.bundle import attach_decision, fingerprint
+from eth_pipeline.registry.bundles.layout import bundle_files
+from eth_pipeline.registry.bundles.verification import read_report
 from eth_pipeline.registry.crossings import Crossings
-from eth_pipeline.registry.decision import decide
-from eth_pipeline.registry.layout import bundle_files
 from eth_pipeline.registry.mlflow_store import RegistryStore
-from eth_pipeline.registry.verification import read_report
+from eth_pipeline.registry.promotions.decision import decide
 from eth_pipeline.settings import GateSettings
 from eth_pipeline_tests.crossing_home import TRIES, Gap, everything_in, repacked
 from eth_pipeline_tests.decision_samples import HOUR, NOON

@@ -14,7 +14,7 @@ from eth_pipeline.registry.mlflow_store import PRODUCTION
 from eth_pipeline.sandbox.server import Sandbox
 from eth_pipeline.sandbox.synthetic import SyntheticMarket
 from eth_pipeline.settings import load_settings
-from eth_pipeline.signals.bundle_in_use import running_schema
+from eth_pipeline.signals.forecasting.bundle_in_use import running_schema
 from eth_pipeline_tests.registry_host import Host
 from eth_pipeline_tests.registry_maker import NOW, registry_folder
 

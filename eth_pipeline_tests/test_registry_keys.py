@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from eth_pipeline.errors import SettingsInvalid, SignatureRefused
-from eth_pipeline.registry.keys import examine_keys, init_keys, rotate_keys
-from eth_pipeline.registry.signing import key_id, sign_folder, verify_folder
+from eth_pipeline.registry.bundles.keys import examine_keys, init_keys, rotate_keys
+from eth_pipeline.registry.bundles.signing import key_id, sign_folder, verify_folder
 
 
 @pytest.fixture

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from eth_pipeline.errors import BundleRefused, HashMismatch
-from eth_pipeline.registry.layout import MAX_MODELS, bundle_files
+from eth_pipeline.registry.bundles.layout import MAX_MODELS, bundle_files
 from eth_pipeline_tests.registry_maker import candidate
 
 

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from eth_pipeline.errors import BundleRefused, DecisionRefused, RegistryUnavailable
-from eth_pipeline.registry.bundle import attach_decision, verify_bundle
+from eth_pipeline.registry.bundles.bundle import attach_decision, verify_bundle
 from eth_pipeline.registry.mlflow_store import RegisteredVersion, RegistryStore
 from eth_pipeline_tests.registry_maker import candidate, decision, expected, horizon, key_pair, registry_folder, report
 

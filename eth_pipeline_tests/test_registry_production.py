@@ -15,9 +15,9 @@ from eth_pipeline.errors import (
     RegistryUnavailable,
     SignatureRefused,
 )
-from eth_pipeline.registry.bundle import attach_decision
+from eth_pipeline.registry.bundles.bundle import attach_decision
 from eth_pipeline.registry.mlflow_store import RegisteredVersion, RegistryStore
-from eth_pipeline.registry.production import (
+from eth_pipeline.registry.promotions.production import (
     KEPT_BUNDLES,
     current_bundle,
     kept_bundles,
@@ -264,7 +264,7 @@ def test_loading_the_current_bundle_imports_no_registry_and_no_training_library(
 import sys
 from datetime import datetime, UTC
 from pathlib import Path
-from eth_pipeline.registry.production import current_bundle
+from eth_pipeline.registry.promotions.production import current_bundle
 current_bundle(home=Path({str(home)!r}), public_keys=(Path({str(keys / "bundle.pub")!r}),), phase="paper",
     now=datetime.fromisoformat({NOW.isoformat()!r}), feature_schema={SCHEMA!r}, base_interval="1h", symbol="ETHUSDT")
 print([name for name in ("mlflow", "sqlalchemy", "torch", "sklearn", "lightgbm", "scipy", "pandas", "onnx")

@@ -12,11 +12,11 @@ from eth_pipeline.contracts.artifact import PromotionDecision
 from eth_pipeline.contracts.model_tables import OOF_FORECASTS
 from eth_pipeline.errors import DecisionRefused, RegistryUnavailable, SettingsInvalid
 from eth_pipeline.lake import Lake
-from eth_pipeline.registry.bundle import fingerprint, verify_bundle, write_bundle
-from eth_pipeline.registry.champion import store_oof
+from eth_pipeline.registry.bundles.bundle import fingerprint, verify_bundle, write_bundle
 from eth_pipeline.registry.mlflow_store import CANDIDATE, PREVIOUS, RegistryStore
-from eth_pipeline.registry.promotion import promote_candidate
-from eth_pipeline.registry.promotion_log import PromotionLog
+from eth_pipeline.registry.promotions.champion import store_oof
+from eth_pipeline.registry.promotions.promotion import promote_candidate
+from eth_pipeline.registry.promotions.promotion_log import PromotionLog
 from eth_pipeline.settings import Settings, load_settings
 from eth_pipeline_tests.registry_maker import (
     NOW,

@@ -10,8 +10,8 @@ import pytest
 
 from eth_pipeline.contracts.artifact import PromotionDecision
 from eth_pipeline.errors import ContractViolation
-from eth_pipeline.registry.decision import decide
-from eth_pipeline.registry.promotion_log import GENESIS, PromotionLog
+from eth_pipeline.registry.promotions.decision import decide
+from eth_pipeline.registry.promotions.promotion_log import GENESIS, PromotionLog
 from eth_pipeline.settings import GateSettings
 from eth_pipeline_tests.registry_maker import NOW, report
 

@@ -9,12 +9,12 @@ from pathlib import Path
 import pytest
 
 from eth_pipeline.errors import BundleExpired, BundleRefused, ContractViolation
-from eth_pipeline.registry.alias import check_alias
-from eth_pipeline.registry.bundle import attach_decision
+from eth_pipeline.registry.bundles.bundle import attach_decision
 from eth_pipeline.registry.mlflow_store import RegistryStore
-from eth_pipeline.registry.production import current_bundle, kept_bundles, materialize_production, pointer
-from eth_pipeline.registry.promotion_log import PromotionLog
-from eth_pipeline.registry.rollback import rollback
+from eth_pipeline.registry.promotions.alias import check_alias
+from eth_pipeline.registry.promotions.production import current_bundle, kept_bundles, materialize_production, pointer
+from eth_pipeline.registry.promotions.promotion_log import PromotionLog
+from eth_pipeline.registry.promotions.rollback import rollback
 from eth_pipeline_tests.registry_maker import NOW, candidate, decision, expected, key_pair, registry_folder
 
 

@@ -8,7 +8,7 @@ import pytest
 from pydantic import ValidationError
 
 from eth_pipeline.contracts.artifact import DATA_VERSIONS, DECISION, METRICS, RUNTIME_CONTRACT
-from eth_pipeline.registry.schemas import SHAPES, schema_name, schema_text, stored_schema, write_schemas
+from eth_pipeline.registry.bundles.schemas import SHAPES, schema_name, schema_text, stored_schema, write_schemas
 from eth_pipeline_tests.registry_maker import candidate, key_pair, promoted
 from eth_pipeline_tests.schema_faults import faults
 
@@ -27,7 +27,7 @@ def read(bundle: Path, file: str) -> Any:
 
 @pytest.mark.parametrize("file", SHAPES)
 def test_the_stored_schema_is_the_one_the_models_give(file: str) -> None:
-    """Run `python -m eth_pipeline.registry.schemas` after a change of the models, and read the difference."""
+    """Run `python -m eth_pipeline.registry.bundles.schemas` after a change of the models, and read the difference."""
     assert json.loads(schema_text(file)) == stored_schema(file)
 
 

@@ -16,11 +16,11 @@ import pytest
 
 from eth_pipeline.contracts.artifact import HorizonModel, RuntimeContract
 from eth_pipeline.errors import ModelRefused
-from eth_pipeline.registry.bundle import attach_decision, fingerprint
+from eth_pipeline.registry.bundles.bundle import attach_decision, fingerprint
+from eth_pipeline.registry.bundles.served_model import matches, read_models, served_model
+from eth_pipeline.registry.bundles.verification import read_contract
 from eth_pipeline.registry.mlflow_store import RegisteredVersion, RegistryStore
-from eth_pipeline.registry.served_model import matches, read_models, served_model
-from eth_pipeline.registry.verification import read_contract
-from eth_pipeline.signals.forecast import calibrate
+from eth_pipeline.signals.forecasting.forecast import calibrate
 from eth_pipeline_tests.registry_maker import (
     candidate,
     contract,

@@ -8,10 +8,10 @@ from threading import Thread
 import pytest
 
 from eth_pipeline.errors import BundleRefused, ContractViolation, RegistryMoved
-from eth_pipeline.registry.alias import check_log
-from eth_pipeline.registry.log_state import open_intent
 from eth_pipeline.registry.mlflow_store import PREVIOUS, PRODUCTION, RegistryStore
-from eth_pipeline.registry.settlement import one_at_a_time, run_to_end
+from eth_pipeline.registry.promotions.alias import check_log
+from eth_pipeline.registry.promotions.log_state import open_intent
+from eth_pipeline.registry.promotions.settlement import one_at_a_time, run_to_end
 from eth_pipeline_tests.registry_host import Host, run_until
 from eth_pipeline_tests.registry_maker import registry_folder
 from eth_pipeline_tests.waiting import wait_until

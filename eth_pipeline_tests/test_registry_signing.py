@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from eth_pipeline.errors import HashMismatch, SettingsInvalid, SignatureRefused
-from eth_pipeline.registry.signing import create_key_pair, sign_folder, verify_folder
+from eth_pipeline.registry.bundles.signing import create_key_pair, sign_folder, verify_folder
 from eth_pipeline_tests.registry_maker import key_pair
 
 

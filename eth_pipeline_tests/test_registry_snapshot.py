@@ -25,10 +25,10 @@ from eth_pipeline.errors import (
     TransferRefused,
 )
 from eth_pipeline.lake import Lake
-from eth_pipeline.registry.champion import store_oof
+from eth_pipeline.registry.air_gap.snapshot import SNAPSHOT, ChampionFigures, snapshot_in_use
 from eth_pipeline.registry.crossings import Crossings
-from eth_pipeline.registry.snapshot import SNAPSHOT, ChampionFigures, snapshot_in_use
-from eth_pipeline.registry.tried import store_tried
+from eth_pipeline.registry.promotions.champion import store_oof
+from eth_pipeline.registry.runs.tried import store_tried
 from eth_pipeline.settings import load_settings
 from eth_pipeline_tests.crossing_home import TRIES, Gap, everything_in, out_of_fold, repacked
 from eth_pipeline_tests.decision_samples import HOUR, NOON, bars, walk

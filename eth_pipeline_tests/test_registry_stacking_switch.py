@@ -1,4 +1,4 @@
-"""Tests of eth_pipeline.registry.stacking_switch: off unless the decision proves it, on enough rows."""
+"""Tests of eth_pipeline.registry.promotions.stacking_switch: off unless the decision proves it, on enough rows."""
 
 from typing import Any
 
@@ -6,8 +6,8 @@ import pytest
 
 from eth_pipeline.contracts.wording import said
 from eth_pipeline.models.report import EvaluationReport, MemberFigures
-from eth_pipeline.registry.decision import decide
-from eth_pipeline.registry.stacking_switch import judge_stack
+from eth_pipeline.registry.promotions.decision import decide
+from eth_pipeline.registry.promotions.stacking_switch import judge_stack
 from eth_pipeline.settings import GateSettings
 from eth_pipeline_tests.registry_maker import NOW, around, report
 from eth_pipeline_tests.spoken_chinese import english_in

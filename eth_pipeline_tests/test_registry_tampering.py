@@ -28,12 +28,12 @@ from eth_pipeline.errors import (
     SchemaMismatch,
     SignatureRefused,
 )
-from eth_pipeline.registry.archive import pack_bundle, unpack_bundle
-from eth_pipeline.registry.bundle import attach_decision, fingerprint
+from eth_pipeline.registry.bundles.archive import pack_bundle, unpack_bundle
+from eth_pipeline.registry.bundles.bundle import attach_decision, fingerprint
+from eth_pipeline.registry.bundles.signing import sign_folder
 from eth_pipeline.registry.mlflow_store import RegistryStore
-from eth_pipeline.registry.production import current_bundle, materialize_production
-from eth_pipeline.registry.promotion_log import PromotionLog
-from eth_pipeline.registry.signing import sign_folder
+from eth_pipeline.registry.promotions.production import current_bundle, materialize_production
+from eth_pipeline.registry.promotions.promotion_log import PromotionLog
 from eth_pipeline_tests.registry_maker import (
     NOW,
     candidate,

@@ -16,8 +16,8 @@ from eth_pipeline.errors import (
     SchemaMismatch,
     SignatureRefused,
 )
-from eth_pipeline.registry.bundle import attach_decision, fingerprint, verify_bundle
-from eth_pipeline.registry.signing import sign_folder
+from eth_pipeline.registry.bundles.bundle import attach_decision, fingerprint, verify_bundle
+from eth_pipeline.registry.bundles.signing import sign_folder
 from eth_pipeline_tests.registry_maker import NOW, candidate, decision, expected, horizon, key_pair, promoted, report
 
 Tamper = Callable[[Path, Path], object]

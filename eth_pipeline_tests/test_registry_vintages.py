@@ -1,4 +1,4 @@
-"""Tests of eth_pipeline.registry.vintages: what older code stored is read in today's shape, and loses nothing."""
+"""Tests of eth_pipeline.registry.runs.vintages: what older code stored is read in today's shape, and loses nothing."""
 
 from datetime import UTC, datetime
 from pathlib import Path
@@ -8,7 +8,7 @@ import polars as pl
 from eth_pipeline.contracts.model_tables import HISTORICAL_FORECASTS
 from eth_pipeline.contracts.table import TableContract
 from eth_pipeline.lake import Lake
-from eth_pipeline.registry.vintages import upgrade_forecasts
+from eth_pipeline.registry.runs.vintages import upgrade_forecasts
 
 SINCE = ("quantiles", "regime", "input_coverage", "out_of_bounds_share")
 BEFORE = TableContract(

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from eth_pipeline.registry.run_record import run_params
+from eth_pipeline.registry.runs.run_record import run_params
 from eth_pipeline.settings import load_settings
 from eth_pipeline_tests.board_home import board_of, raw
 from eth_pipeline_tests.registry_maker import contract

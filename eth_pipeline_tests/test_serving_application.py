@@ -13,8 +13,8 @@ from pydantic import SecretStr
 from eth_pipeline.contracts.clock import FixedClock
 from eth_pipeline.contracts.inference import FINGERPRINT_HEADER, HEALTH, INVOCATIONS, PING, VERSION, VERSION_HEADER
 from eth_pipeline.serving.server import InferenceServer
-from eth_pipeline.signals.forecast import BundleForecaster
-from eth_pipeline.signals.scoring import request_body
+from eth_pipeline.signals.forecasting.forecast import BundleForecaster
+from eth_pipeline.signals.forecasting.scoring import request_body
 from eth_pipeline_tests.decision_samples import HOUR, NOON
 from eth_pipeline_tests.inference_host import (
     CLOCK,

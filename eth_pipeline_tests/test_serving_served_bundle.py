@@ -8,10 +8,10 @@ import pytest
 
 from eth_pipeline.contracts.clock import FixedClock
 from eth_pipeline.errors import BundleAbsent, BundleExpired, BundleRefused, HashMismatch
-from eth_pipeline.registry.production import point_to
+from eth_pipeline.registry.promotions.production import point_to
 from eth_pipeline.serving.probe import make_probe, middle_rows
 from eth_pipeline.serving.served_bundle import ServedBundle, best_providers
-from eth_pipeline.signals.forecast import BundleForecaster
+from eth_pipeline.signals.forecasting.forecast import BundleForecaster
 from eth_pipeline_tests.decision_samples import NOON
 from eth_pipeline_tests.inference_host import (
     CLOCK,

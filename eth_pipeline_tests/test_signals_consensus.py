@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from eth_pipeline.contracts.signal import Action, ConsensusSnapshot, TimeframeScore
 from eth_pipeline.settings import SignalSettings
-from eth_pipeline.signals.consensus import (
+from eth_pipeline.signals.technical.consensus import (
     WEIGHTS,
     build_consensus,
     replay,
@@ -18,7 +18,7 @@ from eth_pipeline.signals.consensus import (
     timeframe_bars,
     weighted_scores,
 )
-from eth_pipeline.signals.strategy import score_timeframe
+from eth_pipeline.signals.technical.strategy import score_timeframe
 from eth_pipeline_tests.decision_samples import HOUR, NOON, bars, score, walk
 
 SETTINGS = SignalSettings()

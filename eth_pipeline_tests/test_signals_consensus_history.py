@@ -10,10 +10,10 @@ import pytest
 from eth_pipeline.contracts.signal import ConsensusSnapshot
 from eth_pipeline.contracts.tables import KLINES
 from eth_pipeline.settings import SignalSettings
-from eth_pipeline.signals.consensus import build_consensus, timeframe_bars
-from eth_pipeline.signals.consensus_history import consensus_history
 from eth_pipeline.signals.history import hours_between
-from eth_pipeline.signals.strategy import score_timeframe
+from eth_pipeline.signals.technical.consensus import build_consensus, timeframe_bars
+from eth_pipeline.signals.technical.consensus_history import consensus_history
+from eth_pipeline.signals.technical.strategy import score_timeframe
 from eth_pipeline_tests.decision_samples import HOUR, NOON, bars, walk
 
 SETTINGS = SignalSettings()

@@ -14,14 +14,14 @@ from eth_pipeline.contracts.tables import FUNDING_RATES, KLINES, MARK_KLINES
 from eth_pipeline.errors import BundleAbsent, BundleRefused
 from eth_pipeline.features.catalogue import feature_names, features_contract
 from eth_pipeline.lake import Lake
-from eth_pipeline.registry.bundle import attach_decision, fingerprint, verify_bundle, write_bundle
-from eth_pipeline.registry.decision import decide
-from eth_pipeline.registry.production import point_to
-from eth_pipeline.registry.signing import create_key_pair
+from eth_pipeline.registry.bundles.bundle import attach_decision, fingerprint, verify_bundle, write_bundle
+from eth_pipeline.registry.bundles.signing import create_key_pair
+from eth_pipeline.registry.promotions.decision import decide
+from eth_pipeline.registry.promotions.production import point_to
 from eth_pipeline.settings import GateSettings, Settings
-from eth_pipeline.signals.bundle_in_use import running_schema
 from eth_pipeline.signals.evidence import Evidence, compute_consensus, compute_forecasts, load_evidence
-from eth_pipeline.signals.kill_switch import pull, release
+from eth_pipeline.signals.forecasting.bundle_in_use import running_schema
+from eth_pipeline.signals.gating.kill_switch import pull, release
 from eth_pipeline_tests.decision_samples import HOUR, NOON, bars, funding, mark_bars, sample_settings, walk
 from eth_pipeline_tests.registry_maker import contract, data_versions, report
 

@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 
 from eth_pipeline.contracts.signal import Action
 from eth_pipeline.settings import AccountSettings
-from eth_pipeline.signals.expected import expected_gross_bps, expected_returns, implied_probability_up
-from eth_pipeline.signals.funding import FundingOutlook
+from eth_pipeline.signals.sizing.expected import expected_gross_bps, expected_returns, implied_probability_up
+from eth_pipeline.signals.sizing.funding import FundingOutlook
 from eth_pipeline_tests.decision_samples import HOUR, NOON, forecast
 
 LEVELS = (0.05, 0.25, 0.5, 0.75, 0.95)

@@ -9,8 +9,8 @@ import pytest
 
 from eth_pipeline.contracts.artifact import MODELS, HorizonModel, PromotionDecision, QuantileModel, RuntimeContract
 from eth_pipeline.errors import BundleExpired, BundleRefused, SchemaMismatch
-from eth_pipeline.registry.bundle import VerifiedBundle
-from eth_pipeline.signals.forecast import BundleForecaster, calibrate
+from eth_pipeline.registry.bundles.bundle import VerifiedBundle
+from eth_pipeline.signals.forecasting.forecast import BundleForecaster, calibrate
 from eth_pipeline_tests.decision_samples import NOON, runtime_contract
 
 WEIGHTS = (1.0, 10.0, 100.0)

@@ -17,7 +17,7 @@ from eth_pipeline.contracts.tables import (
     SPOT_KLINES,
 )
 from eth_pipeline.lake import Lake
-from eth_pipeline.signals.freshness import measure_freshness
+from eth_pipeline.signals.gating.freshness import measure_freshness
 from eth_pipeline_tests.decision_samples import HOUR, NOON, bars, funding, open_interest, sample_settings, walk
 
 SETTINGS = sample_settings()

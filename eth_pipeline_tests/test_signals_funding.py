@@ -5,7 +5,7 @@ from datetime import timedelta
 import polars as pl
 import pytest
 
-from eth_pipeline.signals.funding import FundingOutlook, funding_outlooks
+from eth_pipeline.signals.sizing.funding import FundingOutlook, funding_outlooks
 from eth_pipeline_tests.decision_samples import HOUR, NOON, funding
 
 MORNING = NOON - 4 * HOUR

@@ -8,8 +8,8 @@ from eth_pipeline.contracts.clock import iso
 from eth_pipeline.contracts.quality import DataGap
 from eth_pipeline.contracts.signal import ReasonCode, SignalState, StreamFreshness
 from eth_pipeline.settings import SignalSettings, StalePolicy
-from eth_pipeline.signals.gate import MlAvailability, evaluate_gate
-from eth_pipeline.signals.policy import GateVerdict
+from eth_pipeline.signals.gating.gate import MlAvailability, evaluate_gate
+from eth_pipeline.signals.gating.policy import GateVerdict
 from eth_pipeline_tests.decision_samples import NOON, sample_settings
 
 SETTINGS = sample_settings()

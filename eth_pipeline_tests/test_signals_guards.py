@@ -9,8 +9,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from eth_pipeline.settings import SignalSettings
-from eth_pipeline.signals.forecast import Forecast
-from eth_pipeline.signals.guards import (
+from eth_pipeline.signals.forecasting.forecast import Forecast
+from eth_pipeline.signals.gating.guards import (
     MAX_OUT_OF_BOUNDS_SHARE,
     NARROWEST_SPREAD_PER_ROOT_HOUR,
     WIDEST_SPREAD_PER_ROOT_HOUR,

@@ -13,16 +13,16 @@ from eth_pipeline.contracts.quality import GAP_LEDGER, data_gaps
 from eth_pipeline.contracts.signal import Action, ReasonCode, SignalRecord, SignalState
 from eth_pipeline.lake import Lake
 from eth_pipeline.settings import SignalSettings
-from eth_pipeline.signals.consensus import build_consensus, replay, timeframe_bars
-from eth_pipeline.signals.consensus_history import consensus_history
-from eth_pipeline.signals.forecast import Forecast, ModelInfo
-from eth_pipeline.signals.funding import funding_outlooks
-from eth_pipeline.signals.gate import MlAvailability, evaluate_gate
+from eth_pipeline.signals.forecasting.forecast import Forecast, ModelInfo
+from eth_pipeline.signals.gating.gate import MlAvailability, evaluate_gate
+from eth_pipeline.signals.gating.states import PastHour
 from eth_pipeline.signals.historical_inputs import ledger_gaps, vintage_forecasts
 from eth_pipeline.signals.history import HistoricalInputs, assumed_fresh, decide_history, hours_between
 from eth_pipeline.signals.hourly import decide_hour
-from eth_pipeline.signals.states import PastHour
-from eth_pipeline.signals.strategy import score_timeframe
+from eth_pipeline.signals.sizing.funding import funding_outlooks
+from eth_pipeline.signals.technical.consensus import build_consensus, replay, timeframe_bars
+from eth_pipeline.signals.technical.consensus_history import consensus_history
+from eth_pipeline.signals.technical.strategy import score_timeframe
 from eth_pipeline_tests.decision_samples import HOUR, NOON, ORIGIN, bars, funding, sample_settings, walk
 
 SETTINGS = sample_settings()

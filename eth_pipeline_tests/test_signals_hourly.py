@@ -11,13 +11,13 @@ from hypothesis import strategies as st
 
 from eth_pipeline.contracts.signal import Action, Reason, ReasonCode, SignalState, record_from_json
 from eth_pipeline.settings import Phase, SignalSettings
-from eth_pipeline.signals.consensus import build_consensus
 from eth_pipeline.signals.decision import KEEP_SHARE, combine
-from eth_pipeline.signals.funding import FundingOutlook
-from eth_pipeline.signals.gate import MlAvailability
+from eth_pipeline.signals.gating.gate import MlAvailability
+from eth_pipeline.signals.gating.policy import POLICY, judge
+from eth_pipeline.signals.gating.states import PastHour
 from eth_pipeline.signals.hourly import failed_record, missed_record
-from eth_pipeline.signals.policy import POLICY, judge
-from eth_pipeline.signals.states import PastHour
+from eth_pipeline.signals.sizing.funding import FundingOutlook
+from eth_pipeline.signals.technical.consensus import build_consensus
 from eth_pipeline_tests.decision_samples import (
     HOUR,
     MODEL,

@@ -11,10 +11,10 @@ from eth_pipeline.contracts.clock import FixedClock
 from eth_pipeline.contracts.decision_tables import FORECASTS
 from eth_pipeline.errors import BundleExpired
 from eth_pipeline.serving.server import InferenceServer
-from eth_pipeline.signals.forecast import ModelInfo
-from eth_pipeline.signals.forecast_rows import stored_forecast
-from eth_pipeline.signals.gate import MlAvailability
-from eth_pipeline.signals.inference import InferenceCoverage, inference_coverage, inference_state
+from eth_pipeline.signals.forecasting.forecast import ModelInfo
+from eth_pipeline.signals.forecasting.forecast_rows import stored_forecast
+from eth_pipeline.signals.forecasting.inference import InferenceCoverage, inference_coverage, inference_state
+from eth_pipeline.signals.gating.gate import MlAvailability
 from eth_pipeline.signals.ml_fields import record_ml
 from eth_pipeline_tests.decision_samples import HOUR, NOON
 from eth_pipeline_tests.inference_host import CLOCK, EXPIRES, TOKEN, InferenceHost, plain_parts, rich_parts

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from eth_pipeline.contracts.signal import Reason, ReasonCode, SignalState
 from eth_pipeline.settings import Phase
-from eth_pipeline.signals.policy import POLICY, judge
+from eth_pipeline.signals.gating.policy import POLICY, judge
 
 PHASES: tuple[Phase, ...] = get_args(Phase)
 PAPER_BLOCKS = {

@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from eth_pipeline.contracts.signal import ReasonCode
-from eth_pipeline.signals.reason_docs import render_reason_codes
+from eth_pipeline.signals.gating.reason_docs import render_reason_codes
 
 DOCUMENT = Path(__file__).parents[1] / "docs" / "reason_codes.md"
 

@@ -10,11 +10,11 @@ import pytest
 from eth_pipeline.contracts.quality import DataGap
 from eth_pipeline.contracts.signal import Action, Reason, ReasonCode, SignalRecord, SignalState, StreamFreshness
 from eth_pipeline.settings import Phase, Settings
-from eth_pipeline.signals.gate import MlAvailability, evaluate_gate
+from eth_pipeline.signals.gating.gate import MlAvailability, evaluate_gate
+from eth_pipeline.signals.gating.policy import CLEAN_HOURS, POLICY
+from eth_pipeline.signals.gating.states import PastHour
 from eth_pipeline.signals.history import assumed_fresh
 from eth_pipeline.signals.hourly import failed_record, missed_record
-from eth_pipeline.signals.policy import CLEAN_HOURS, POLICY
-from eth_pipeline.signals.states import PastHour
 from eth_pipeline_tests.decision_samples import HOUR, MODEL, NOON, ORIGIN, forecast, sample_settings, signal
 
 DOCUMENT = Path(__file__).parents[1] / "docs" / "reason_codes.md"

@@ -16,9 +16,9 @@ from pydantic import SecretStr
 from eth_pipeline.contracts.clock import FixedClock
 from eth_pipeline.errors import CircuitOpen, InferenceRefused, InferenceUnavailable, SettingsInvalid
 from eth_pipeline.settings import InferenceSettings, load_settings
-from eth_pipeline.signals.forecast import Forecast, ModelInfo
-from eth_pipeline.signals.remote import RemoteForecaster, read_token
-from eth_pipeline.signals.scoring import answer_body
+from eth_pipeline.signals.forecasting.forecast import Forecast, ModelInfo
+from eth_pipeline.signals.forecasting.remote import RemoteForecaster, read_token
+from eth_pipeline.signals.forecasting.scoring import answer_body
 from eth_pipeline_tests.decision_samples import NOON, forecast, runtime_contract
 from eth_pipeline_tests.inference_host import TOKEN
 from eth_pipeline_tests.test_signals_scoring import rows

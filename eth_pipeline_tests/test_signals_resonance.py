@@ -3,8 +3,8 @@
 import pytest
 
 from eth_pipeline.contracts.signal import ConsensusRule
-from eth_pipeline.signals.consensus import FULL_AGREEMENT, LARGE_TIMEFRAMES, WEIGHTS
-from eth_pipeline.signals.resonance import Resonance, resonate
+from eth_pipeline.signals.technical.consensus import FULL_AGREEMENT, LARGE_TIMEFRAMES, WEIGHTS
+from eth_pipeline.signals.technical.resonance import Resonance, resonate
 from eth_pipeline_tests.decision_samples import score
 
 RULE = ConsensusRule(

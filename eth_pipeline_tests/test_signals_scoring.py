@@ -12,9 +12,15 @@ import pytest
 from eth_pipeline.contracts.artifact import RuntimeContract
 from eth_pipeline.contracts.clock import iso
 from eth_pipeline.errors import InferenceRefused
-from eth_pipeline.signals.forecast import Forecast, ModelInfo
-from eth_pipeline.signals.onnx_inputs import InputLayout, onnx_inputs
-from eth_pipeline.signals.scoring import MAX_HOURS, answer_body, forecast_answered, hours_asked, request_body
+from eth_pipeline.signals.forecasting.forecast import Forecast, ModelInfo
+from eth_pipeline.signals.forecasting.onnx_inputs import InputLayout, onnx_inputs
+from eth_pipeline.signals.forecasting.scoring import (
+    MAX_HOURS,
+    answer_body,
+    forecast_answered,
+    hours_asked,
+    request_body,
+)
 from eth_pipeline_tests.decision_samples import HOUR, NOON, runtime_contract
 from eth_pipeline_tests.inference_host import LEVELS, STATES, WINDOW_HOURS, rich_parts
 

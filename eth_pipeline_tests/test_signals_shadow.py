@@ -17,11 +17,11 @@ from eth_pipeline.errors import (
     SchemaMismatch,
     SignatureRefused,
 )
-from eth_pipeline.registry.bundle import attach_decision
-from eth_pipeline.registry.signing import create_key_pair, sign_folder
-from eth_pipeline.registry.verification import read_decision
+from eth_pipeline.registry.bundles.bundle import attach_decision
+from eth_pipeline.registry.bundles.signing import create_key_pair, sign_folder
+from eth_pipeline.registry.bundles.verification import read_decision
 from eth_pipeline.signals.evidence import load_evidence
-from eth_pipeline.signals.forecast_rows import stored_forecast
+from eth_pipeline.signals.forecasting.forecast_rows import stored_forecast
 from eth_pipeline.signals.shadow import compute_shadow_forecasts
 from eth_pipeline_tests.decision_samples import HOUR, NOON
 from eth_pipeline_tests.inference_host import CLOCK, EXPIRES, InferenceHost, breaking_model, plain_parts, rich_parts

@@ -6,10 +6,10 @@ from pathlib import Path
 import pytest
 
 from eth_pipeline.errors import BundleExpired, BundleRefused, HashMismatch
+from eth_pipeline.registry.bundles.verification import read_decision, read_report
 from eth_pipeline.registry.mlflow_store import RegistryStore
-from eth_pipeline.registry.verification import read_decision, read_report
+from eth_pipeline.signals.forecasting.shadow_bundle import bring_candidate, shadow_bundle
 from eth_pipeline.signals.shadow import compute_shadow_forecasts
-from eth_pipeline.signals.shadow_bundle import bring_candidate, shadow_bundle
 from eth_pipeline_tests.decision_samples import NOON
 from eth_pipeline_tests.inference_host import CLOCK, EXPIRES, InferenceHost, plain_parts
 from eth_pipeline_tests.registry_maker import registry_folder

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from eth_pipeline.settings import AccountSettings
-from eth_pipeline.signals.sizing import CLIPS, PositionSize, largest_share, size_position, size_without_forecast
+from eth_pipeline.signals.sizing.size import CLIPS, PositionSize, largest_share, size_position, size_without_forecast
 
 LEVELS = (0.05, 0.25, 0.5, 0.75, 0.95)
 UNCLIPPED = AccountSettings(

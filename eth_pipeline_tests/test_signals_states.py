@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 
 from eth_pipeline.contracts.signal import Reason, ReasonCode, SignalState
 from eth_pipeline.settings import Phase
-from eth_pipeline.signals.policy import CLEAN_HOURS, POLICY, GateVerdict, judge
-from eth_pipeline.signals.states import LOOK_BACK_HOURS, PastHour, with_hysteresis
+from eth_pipeline.signals.gating.policy import CLEAN_HOURS, POLICY, GateVerdict, judge
+from eth_pipeline.signals.gating.states import LOOK_BACK_HOURS, PastHour, with_hysteresis
 from eth_pipeline_tests.decision_samples import HOUR, NOON, ORIGIN, sample_settings, signal
 
 ML, STALE, MISSED = ReasonCode.ML_UNAVAILABLE, ReasonCode.STREAM_STALE, ReasonCode.HOUR_MISSED

@@ -4,15 +4,15 @@ import numpy as np
 import polars as pl
 import pytest
 
-from eth_pipeline.signals.bollinger import bollinger_parts
-from eth_pipeline.signals.candlesticks import candlestick_parts
-from eth_pipeline.signals.divergence import divergence_parts
-from eth_pipeline.signals.kdj_rsi import kdj, relative_strength_index
-from eth_pipeline.signals.moving_averages import moving_average_parts
-from eth_pipeline.signals.parts import Family, in_words, total
-from eth_pipeline.signals.strategy import FAMILIES, WINDOW_BARS, score_bars, score_history, score_timeframe
-from eth_pipeline.signals.volume_price import volume_price_parts
-from eth_pipeline.signals.windows import Candles, Floats
+from eth_pipeline.signals.technical.bollinger import bollinger_parts
+from eth_pipeline.signals.technical.candlesticks import candlestick_parts
+from eth_pipeline.signals.technical.divergence import divergence_parts
+from eth_pipeline.signals.technical.kdj_rsi import kdj, relative_strength_index
+from eth_pipeline.signals.technical.moving_averages import moving_average_parts
+from eth_pipeline.signals.technical.parts import Family, in_words, total
+from eth_pipeline.signals.technical.strategy import FAMILIES, WINDOW_BARS, score_bars, score_history, score_timeframe
+from eth_pipeline.signals.technical.volume_price import volume_price_parts
+from eth_pipeline.signals.technical.windows import Candles, Floats
 from eth_pipeline_tests.decision_samples import NOON, bars, walk
 
 HISTORY = bars(walk(400), first=NOON)

@@ -9,9 +9,9 @@ from hypothesis import strategies as st
 
 from eth_pipeline.contracts.decision_tables import TRANSITIONS
 from eth_pipeline.contracts.signal import Reason, ReasonCode, SignalRecord, SignalState
+from eth_pipeline.signals.gating.policy import judge
+from eth_pipeline.signals.gating.transitions import new_transitions
 from eth_pipeline.signals.hourly import missed_record
-from eth_pipeline.signals.policy import judge
-from eth_pipeline.signals.transitions import new_transitions
 from eth_pipeline_tests.decision_samples import HOUR, NOON, ORIGIN, sample_settings, signal
 
 SETTINGS = sample_settings()

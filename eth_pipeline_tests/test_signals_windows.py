@@ -4,7 +4,7 @@ import numpy as np
 import polars as pl
 import pytest
 
-from eth_pipeline.signals.windows import (
+from eth_pipeline.signals.technical.windows import (
     Candles,
     Floats,
     lagged,

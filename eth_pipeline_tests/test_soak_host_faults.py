@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from eth_pipeline.exchange.state import HostState
+from eth_pipeline.exchange.http.state import HostState
 from eth_pipeline.soak.host_clock import let_pass
 from eth_pipeline.soak.host_faults import read_only
 

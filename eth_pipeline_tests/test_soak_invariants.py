@@ -14,8 +14,8 @@ from eth_pipeline.contracts.clock import HOUR
 from eth_pipeline.contracts.decision_tables import SIGNALS
 from eth_pipeline.contracts.signal import Reason, ReasonCode, SignalRecord
 from eth_pipeline.contracts.tables import STREAMS
+from eth_pipeline.exchange.http.transport import Transport
 from eth_pipeline.exchange.ingest import ingest_stream
-from eth_pipeline.exchange.transport import Transport
 from eth_pipeline.lake import Lake
 from eth_pipeline.operations.announcements import announce
 from eth_pipeline.operations.signal_log import SignalLog
@@ -23,8 +23,8 @@ from eth_pipeline.sandbox.request_log import RequestRecord
 from eth_pipeline.sandbox.server import Sandbox
 from eth_pipeline.sandbox.synthetic import SyntheticMarket
 from eth_pipeline.settings import Settings, load_settings
-from eth_pipeline.signals.freshness import DATA_TIME
-from eth_pipeline.signals.policy import judge
+from eth_pipeline.signals.gating.freshness import DATA_TIME
+from eth_pipeline.signals.gating.policy import judge
 from eth_pipeline.signals.record_rows import signal_rows
 from eth_pipeline.soak import invariants
 from eth_pipeline.soak.invariants import Sample

@@ -9,7 +9,7 @@ from eth_pipeline.contracts.signal import Reason, ReasonCode
 from eth_pipeline.contracts.tables import FUNDING_RATES, KLINES, MARK_KLINES
 from eth_pipeline.lake import Lake
 from eth_pipeline.operations.signal_log import SignalLog
-from eth_pipeline.signals.policy import judge
+from eth_pipeline.signals.gating.policy import judge
 from eth_pipeline.trading.account import advance_account, held_share, read_events
 from eth_pipeline.trading.ledger import ACCOUNT_EVENTS, EMPTY, AccountState, replay
 from eth_pipeline_tests.decision_samples import HOUR, NOON, bars, funding, mark_bars, sample_settings, signal

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, settings
 
 from eth_pipeline.settings import AccountSettings
-from eth_pipeline.signals.sizing import largest_share
+from eth_pipeline.signals.sizing.size import largest_share
 from eth_pipeline.trading.book import Book
 from eth_pipeline.trading.hours import Order
 from eth_pipeline_tests.decision_samples import HOUR, NOON

@@ -16,9 +16,9 @@ import pytest
 from eth_pipeline.contracts.clock import HOUR
 from eth_pipeline.contracts.signal import Action, record_from_json
 from eth_pipeline.contracts.tables import KLINES, MARK_KLINES, STREAMS
+from eth_pipeline.exchange.http.transport import Transport
 from eth_pipeline.exchange.ingest import ingest_stream
 from eth_pipeline.exchange.result import IngestResult
-from eth_pipeline.exchange.transport import Transport
 from eth_pipeline.features.build import build_features
 from eth_pipeline.features.catalogue import features_contract
 from eth_pipeline.features.sources import load_sources
@@ -26,7 +26,7 @@ from eth_pipeline.lake import Lake
 from eth_pipeline.sandbox.server import Sandbox
 from eth_pipeline.sandbox.synthetic import SyntheticMarket
 from eth_pipeline.settings import ExchangeSettings, Settings, SignalSettings
-from eth_pipeline.signals.consensus import HISTORY_NEEDED
+from eth_pipeline.signals.technical.consensus import HISTORY_NEEDED
 from eth_pipeline.trading.performance import report
 from eth_pipeline.trading.rebuild import read_span, rebuild
 

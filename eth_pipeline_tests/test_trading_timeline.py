@@ -14,7 +14,7 @@ from eth_pipeline.contracts.tables import FUNDING_RATES, KLINES, MARK_KLINES
 from eth_pipeline.lake import Lake
 from eth_pipeline.operations.signal_log import SignalLog
 from eth_pipeline.settings import AccountSettings
-from eth_pipeline.signals.policy import judge
+from eth_pipeline.signals.gating.policy import judge
 from eth_pipeline.trading.account import advance_account, read_events
 from eth_pipeline.trading.book import Book
 from eth_pipeline.trading.hours import Order, Settlement

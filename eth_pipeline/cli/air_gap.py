@@ -1,7 +1,8 @@
 """`bundle export --snapshot`, `bundle import --snapshot|--candidates`, `bundle collect`: both ways across the air gap.
 
-Belongs here: finding what the steps need, output. Does not belong: the steps (`registry.snapshot_export`,
-`registry.snapshot_import`, `registry.collection_export`, `registry.collection_import`). docs/air_gap.md has the lines.
+Belongs here: finding what the steps need, output. Does not belong: the steps (`registry.air_gap.snapshot_export`,
+`registry.air_gap.snapshot_import`, `registry.air_gap.collection_export`, `registry.air_gap.collection_import`).
+docs/air_gap.md has the lines.
 """
 
 import platform
@@ -27,9 +28,9 @@ def export_snapshot(archive: Path | None) -> None:
     from eth_pipeline.defs.resources import Pipeline
     from eth_pipeline.lake import Lake
     from eth_pipeline.operations.manifest import code_version, lock_digest
-    from eth_pipeline.registry.snapshot_export import ExportingCode, champion_figures, export_snapshot
-    from eth_pipeline.registry.tried import tried_before
-    from eth_pipeline.signals.bundle_in_use import running_schema
+    from eth_pipeline.registry.air_gap.snapshot_export import ExportingCode, champion_figures, export_snapshot
+    from eth_pipeline.registry.runs.tried import tried_before
+    from eth_pipeline.signals.forecasting.bundle_in_use import running_schema
 
     settings = _signing_settings()
     now, lake, code = Pipeline().moment().now, Lake.of(settings), code_version()
@@ -54,12 +55,12 @@ def export_snapshot(archive: Path | None) -> None:
 def import_snapshot(archive: Path) -> None:
     """On the node: train from this snapshot from now on."""
     from eth_pipeline.defs.resources import exchange_state
-    from eth_pipeline.exchange.exchange_time import remember_offset
-    from eth_pipeline.exchange.state import HostState
+    from eth_pipeline.exchange.http.exchange_time import remember_offset
+    from eth_pipeline.exchange.http.state import HostState
     from eth_pipeline.operations.manifest import code_version
-    from eth_pipeline.registry.snapshot import IN_USE, SETTINGS, Snapshot
-    from eth_pipeline.registry.snapshot_import import import_snapshot
-    from eth_pipeline.signals.bundle_in_use import running_schema
+    from eth_pipeline.registry.air_gap.snapshot import IN_USE, SETTINGS, Snapshot
+    from eth_pipeline.registry.air_gap.snapshot_import import import_snapshot
+    from eth_pipeline.signals.forecasting.bundle_in_use import running_schema
 
     settings = load_settings()
 
@@ -93,8 +94,8 @@ def collect(archive: Path | None) -> None:
     from eth_pipeline.defs.resources import Pipeline
     from eth_pipeline.lake import Lake
     from eth_pipeline.operations.manifest import code_version
-    from eth_pipeline.registry.collection_export import NodeFacts, export_collection
-    from eth_pipeline.registry.snapshot import snapshot_in_use, snapshot_lake
+    from eth_pipeline.registry.air_gap.collection_export import NodeFacts, export_collection
+    from eth_pipeline.registry.air_gap.snapshot import snapshot_in_use, snapshot_lake
 
     settings = _signing_settings()
     snapshot = snapshot_in_use(settings.home)
@@ -137,8 +138,8 @@ def import_candidates(archive: Path) -> None:
     from eth_pipeline.defs.instance import open_instance
     from eth_pipeline.defs.resources import Pipeline
     from eth_pipeline.lake import Lake
-    from eth_pipeline.registry.collection_import import import_collection
-    from eth_pipeline.signals.bundle_in_use import expectations
+    from eth_pipeline.registry.air_gap.collection_import import import_collection
+    from eth_pipeline.signals.forecasting.bundle_in_use import expectations
 
     settings = load_settings()
     imported = import_collection(

@@ -78,7 +78,7 @@ def _show_runs(settings: Settings, plan: DemoPlan) -> None:
     from eth_pipeline.definitions import defs
     from eth_pipeline.defs.assets.candidate import newest_candidate
     from eth_pipeline.defs.jobs import HOURLY_ASSETS, TRAINING_ASSETS
-    from eth_pipeline.registry.verification import read_report
+    from eth_pipeline.registry.bundles.verification import read_report
 
     kind = "recorded" if plan.market.replay else "synthetic"
     out.print(f"[bold]eth_pipeline demo[/]: {kind} market as of {iso(plan.market.as_of)}, home {_short(plan.home)}")

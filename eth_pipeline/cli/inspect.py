@@ -58,7 +58,7 @@ def manifest(as_json: AsJson = False) -> None:
         from eth_pipeline.defs.emission import run_manifest
         from eth_pipeline.lake import Lake
         from eth_pipeline.operations.processes import process_statuses
-        from eth_pipeline.registry.production import pointer
+        from eth_pipeline.registry.promotions.production import pointer
 
         settings = load_settings()
         found = pointer(settings.home)

@@ -1,6 +1,6 @@
 """`keys`: the pair that signs bundles and the public keys that are trusted.
 
-Belongs here: arguments and output. Does not belong: making keys (`registry.keys`).
+Belongs here: arguments and output. Does not belong: making keys (`registry.bundles.keys`).
 """
 
 from pathlib import Path
@@ -19,7 +19,7 @@ AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 def init() -> None:
     """Make the signing pair of this home, and print what other hosts have to pin."""
     with refuse_on_error():
-        from eth_pipeline.registry.keys import init_keys
+        from eth_pipeline.registry.bundles.keys import init_keys
 
         settings = load_settings()
         made = init_keys(private_key=settings.private_key_path, public_key=settings.public_key_paths[0])
@@ -32,7 +32,7 @@ def init() -> None:
 def rotate() -> None:
     """Make the next signing pair; nothing uses it until the settings name it, and the old key stays trusted."""
     with refuse_on_error():
-        from eth_pipeline.registry.keys import rotate_keys
+        from eth_pipeline.registry.bundles.keys import rotate_keys
 
         settings = load_settings()
         made = rotate_keys(private_key=settings.private_key_path)
@@ -48,8 +48,8 @@ def rotate() -> None:
 def show(as_json: AsJson = False) -> None:
     """Show the trusted keys and the one that signs here; exit 1 when a promotion here would be refused."""
     with refuse_on_error():
-        from eth_pipeline.registry.keys import examine_keys
-        from eth_pipeline.registry.signing import key_id
+        from eth_pipeline.registry.bundles.keys import examine_keys
+        from eth_pipeline.registry.bundles.signing import key_id
 
         settings = load_settings()
         peers = {str(path): key_id(path) for path in settings.peer_public_keys}

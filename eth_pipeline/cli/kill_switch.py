@@ -1,6 +1,6 @@
 """`eth-pipeline kill-switch`: no signal may open anything while it is on.
 
-Belongs here: showing and moving it. Does not belong: what it does to an hour (`signals.gate`).
+Belongs here: showing and moving it. Does not belong: what it does to an hour (`signals.gating.gate`).
 """
 
 from typing import Annotated
@@ -9,7 +9,7 @@ import typer
 
 from eth_pipeline.cli.console import out, refuse_on_error
 from eth_pipeline.settings import load_settings
-from eth_pipeline.signals.kill_switch import pull, release, why
+from eth_pipeline.signals.gating.kill_switch import pull, release, why
 
 app = typer.Typer(help="Stop every opening until it is released.", no_args_is_help=True)
 

@@ -41,7 +41,7 @@ def exchange_time(settings: Settings) -> tuple[datetime, timedelta | None]:
     Behind an air gap that is the time of the snapshot's export and what passed since its import, whatever the clock.
     """
     from eth_pipeline.defs.resources import exchange_moment, exchange_state
-    from eth_pipeline.exchange.transport import Transport
+    from eth_pipeline.exchange.http.transport import Transport
 
     with Transport(settings.exchange, state_path=exchange_state(settings)) as transport:
         moment = exchange_moment(transport)

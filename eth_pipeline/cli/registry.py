@@ -1,6 +1,7 @@
 """`rollback`, `alias`, `promotions`, `bundle`: what may run online, and the way back.
 
-Belongs here: arguments and output. Does not belong: the steps (`registry.rollback`, `registry.promotion_log`).
+Belongs here: arguments and output. Does not belong: the steps (`registry.promotions.rollback`,
+`registry.promotions.promotion_log`).
 """
 
 from pathlib import Path
@@ -31,9 +32,9 @@ def rollback(
     with refuse_on_error():
         from eth_pipeline.defs.assets.training_set import registry_store
         from eth_pipeline.defs.resources import Pipeline
-        from eth_pipeline.registry.promotion import promotion_log
-        from eth_pipeline.registry.rollback import rollback as roll_back
-        from eth_pipeline.signals.bundle_in_use import expectations
+        from eth_pipeline.registry.promotions.promotion import promotion_log
+        from eth_pipeline.registry.promotions.rollback import rollback as roll_back
+        from eth_pipeline.signals.forecasting.bundle_in_use import expectations
 
         settings = load_settings()
         now = Pipeline().moment().now
@@ -65,8 +66,8 @@ def alias(
     with refuse_on_error():
         from eth_pipeline.defs.assets.training_set import registry_store
         from eth_pipeline.errors import RegistryUnavailable
-        from eth_pipeline.registry.alias import check_alias
-        from eth_pipeline.registry.promotion import promotion_log
+        from eth_pipeline.registry.promotions.alias import check_alias
+        from eth_pipeline.registry.promotions.promotion import promotion_log
 
         settings = load_settings()
         try:
@@ -87,7 +88,7 @@ def alias(
 def list_promotions(as_json: AsJson = False) -> None:
     """Show every decision that was recorded, oldest first."""
     with refuse_on_error():
-        from eth_pipeline.registry.promotion import promotion_log
+        from eth_pipeline.registry.promotions.promotion import promotion_log
 
         entries = promotion_log(load_settings()).entries()
         if as_json:
@@ -109,8 +110,8 @@ def show_promotion(
     """Show one entry with every gate of its decision: figure, threshold, verdict, reason."""
     with refuse_on_error():
         from eth_pipeline.defs.assets.training_set import registry_store
-        from eth_pipeline.registry.promotion import promotion_log
-        from eth_pipeline.registry.recorded_decision import entry_named, recorded_decision
+        from eth_pipeline.registry.promotions.promotion import promotion_log
+        from eth_pipeline.registry.promotions.recorded_decision import entry_named, recorded_decision
 
         settings = load_settings()
         entry = entry_named(promotion_log(settings).verify(), which)
@@ -130,8 +131,8 @@ def verify_promotions(
     """Prove the hash chain of the log, and that its end was not cut; exit 1 when it is not whole."""
     with refuse_on_error():
         from eth_pipeline.defs.assets.training_set import registry_store
-        from eth_pipeline.registry.alias import check_log
-        from eth_pipeline.registry.promotion import promotion_log
+        from eth_pipeline.registry.promotions.alias import check_log
+        from eth_pipeline.registry.promotions.promotion import promotion_log
 
         settings = load_settings()
         store = None if offline else registry_store(settings)
@@ -160,8 +161,8 @@ def export_bundle(
         if snapshot:
             air_gap.export_snapshot(given[0] if given else None)
             return
-        from eth_pipeline.registry.archive import pack_bundle
-        from eth_pipeline.registry.bundle import fingerprint
+        from eth_pipeline.registry.bundles.archive import pack_bundle
+        from eth_pipeline.registry.bundles.bundle import fingerprint
 
         folder, archive = given
         pack_bundle(folder, archive)
@@ -195,8 +196,8 @@ def import_bundle(
             return
         assert archive is not None
         assert folder is not None
-        from eth_pipeline.registry.archive import unpack_bundle
-        from eth_pipeline.registry.bundle import fingerprint
+        from eth_pipeline.registry.bundles.archive import unpack_bundle
+        from eth_pipeline.registry.bundles.bundle import fingerprint
 
         unpack_bundle(archive, folder)
         out.print(f"{folder} holds bundle {fingerprint(folder)[:12]}. Verify or promote it before use.", soft_wrap=True)
@@ -218,9 +219,9 @@ def verify_bundle_folder(folder: Annotated[Path, typer.Argument(help="Bundle fol
     """Verify signature, hashes, models, expiry, schema and decision of a bundle, as every load does; exit 1 if not."""
     with refuse_on_error():
         from eth_pipeline.defs.resources import Pipeline
-        from eth_pipeline.registry.bundle import verify_bundle
-        from eth_pipeline.registry.onnx_graph import require_sound_models
-        from eth_pipeline.signals.bundle_in_use import expectations
+        from eth_pipeline.registry.bundles.bundle import verify_bundle
+        from eth_pipeline.registry.bundles.onnx_graph import require_sound_models
+        from eth_pipeline.signals.forecasting.bundle_in_use import expectations
 
         found = verify_bundle(folder, **expectations(load_settings(), now=Pipeline().moment().now))
         require_sound_models(found.folder, found.contract)

@@ -85,7 +85,7 @@ def score(tried: Try) -> Scored:
     from eth_pipeline.models.baselines import find_volatility_feature
     from eth_pipeline.models.metrics import auc
     from eth_pipeline.models.walk_forward import walk_forward
-    from eth_pipeline.registry.tried import try_id
+    from eth_pipeline.registry.runs.tried import try_id
 
     with settings_of(tried.symbol) as settings:
         pinned = pinned_training_set(Pipeline())
@@ -133,7 +133,7 @@ def _prepare(symbols: tuple[str, ...], *, hands: Crew) -> None:
 
 
 def _keep(tried: Try, found: Scored) -> None:
-    from eth_pipeline.registry.tried import store_tried
+    from eth_pipeline.registry.runs.tried import store_tried
 
     with settings_of(tried.symbol) as settings:
         store_tried(

@@ -11,8 +11,8 @@ import typer
 
 from eth_pipeline.cli.console import out, refuse_on_error
 from eth_pipeline.contracts.clock import SystemClock, iso
-from eth_pipeline.exchange.exchange_time import newest_offset
-from eth_pipeline.exchange.state import HostState
+from eth_pipeline.exchange.http.exchange_time import newest_offset
+from eth_pipeline.exchange.http.state import HostState
 from eth_pipeline.settings import load_settings
 
 

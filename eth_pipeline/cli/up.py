@@ -29,7 +29,7 @@ from eth_pipeline.contracts.tables import KLINES
 from eth_pipeline.defs.instance import open_instance
 from eth_pipeline.defs.resources import exchange_state
 from eth_pipeline.errors import NeedsHuman
-from eth_pipeline.exchange.transport import Transport
+from eth_pipeline.exchange.http.transport import Transport
 from eth_pipeline.lake import Lake
 from eth_pipeline.settings import Settings, load_settings
 

@@ -76,8 +76,8 @@ def train_one(task: VintageTask) -> str:
 def is_done(task: VintageTask) -> bool:
     """True where a vintage is there that the running code can ask."""
     from eth_pipeline.errors import ContractViolation
-    from eth_pipeline.registry.vintages import load_vintage, vintage_folder
-    from eth_pipeline.signals.bundle_in_use import running_schema
+    from eth_pipeline.registry.runs.vintages import load_vintage, vintage_folder
+    from eth_pipeline.signals.forecasting.bundle_in_use import running_schema
 
     with settings_of(task.symbol) as settings:
         folder = vintage_folder(settings.home, algorithm=task.algorithm, cutoff=task.cutoff)

@@ -71,7 +71,7 @@ def train(
 def list_vintages(as_json: AsJson = False) -> None:
     """Show the vintages of this home, those of other symbols included."""
     with refuse_on_error():
-        from eth_pipeline.registry.vintages import RECORD, VintageRecord
+        from eth_pipeline.registry.runs.vintages import RECORD, VintageRecord
 
         settings = load_settings()
         homes = {symbol: home_of_symbol(settings, symbol) for symbol in settings.symbols}

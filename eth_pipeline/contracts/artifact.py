@@ -1,7 +1,7 @@
 """What a model bundle is: the folder layout, its runtime contract, its promotion decision.
 
 Belongs here: the shapes that the training side writes and the signal side reads. Does not belong: writing,
-signing, verifying (`registry.bundle`), judging (`registry.gates`).
+signing, verifying (`registry.bundles.bundle`), judging (`registry.promotions.gates`).
 
     bundle/
       models/lightgbm_5h.onnx ...  one file per model and horizon; a network shares one file among its horizons

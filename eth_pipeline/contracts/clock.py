@@ -1,7 +1,7 @@
 """Time: the only place that reads the wall clock, and the vocabulary of instants.
 
 Belongs here: `Clock`, UTC conversions, hour arithmetic. Does not belong: asking the exchange for its time
-(`exchange.transport`), deciding what is too old (`signals.freshness`).
+(`exchange.http.transport`), deciding what is too old (`signals.gating.freshness`).
 
 Words used everywhere: `open_time` is the start of a bar, `close_time` its exclusive end (Binance's own
 `close_time` is one millisecond earlier), `available_at` the first instant at which a row could have been

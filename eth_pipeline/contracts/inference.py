@@ -1,7 +1,7 @@
 """What the inference service and its client say to each other: MLflow's scoring protocol, and our answer in it.
 
 Belongs here: paths, headers, the shapes of request and answer. Does not belong: turning feature rows and forecasts
-into them (`signals.scoring`), serving (`serving`), asking (`signals.remote`).
+into them (`signals.forecasting.scoring`), serving (`serving`), asking (`signals.forecasting.remote`).
 
 The request is what MLflow 3 documents for `POST /invocations`: a JSON object with exactly one of `dataframe_split` or
 `inputs`. The answer has MLflow's `predictions`, one object per hour, and beside it who answered.
@@ -57,7 +57,7 @@ class Invocation(_Frozen):
 
 
 class Prediction(_Frozen):
-    """One hour as the service forecast it; horizons in hours, quantiles in log return. See `signals.forecast`."""
+    """One hour as the service forecast it; horizons in hours, quantiles in log return."""
 
     probabilities: dict[int, float]
     raw: dict[int, float]

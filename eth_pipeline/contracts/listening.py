@@ -1,7 +1,7 @@
 """Where a server of ours may listen without a token, and which addresses only this machine reaches.
 
-Belongs here: the one rule for every server. Does not belong: tokens (`signals.remote`, `board.token`), requests and who
-may come in (`serving.door`, `board.door`).
+Belongs here: the one rule for every server. Does not belong: tokens (`signals.forecasting.remote`, `board.token`),
+requests and who may come in (`serving.door`, `board.door`).
 """
 
 import ipaddress

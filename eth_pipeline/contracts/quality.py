@@ -1,7 +1,8 @@
 """What is wrong with the data: the gap ledger, the quarantine, and quality by hour as features and the gate read it.
 
 Belongs here: causes, statuses, the two tables, reading them. Does not belong: finding what is wrong
-(`exchange.findings`), writing it down (`exchange.ledger`), what it does to a signal (`signals.policy`).
+(`exchange.doubts.findings`), writing it down (`exchange.doubts.ledger`), what it does to a signal
+(`signals.gating.policy`).
 
 A row of the ledger is one instant of one series at which something was wrong, or one archive file. It stays after
 the repair: that a row came late, twice or corrected is a fact about every model trained on it. Older states of an

@@ -1,7 +1,7 @@
 """The hourly signal record: states, reason codes, and every field a consumer may rely on.
 
 Belongs here: what one hour's record is. Does not belong: its table (`decision_tables`), how it is decided
-(`signals.policy`, `signals.hourly`) or stored (`operations.signal_log`).
+(`signals.gating.policy`, `signals.hourly`) or stored (`operations.signal_log`).
 """
 
 import json

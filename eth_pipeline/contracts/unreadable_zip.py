@@ -1,7 +1,7 @@
 """What Python's `zipfile` raises for bytes that are no readable zip.
 
 Belongs here: the kinds of error, each with its reason. Does not belong: what becomes of such a file
-(`exchange.archive`, `registry.archive`), what may be in a readable one.
+(`exchange.archive`, `registry.bundles.archive`), what may be in a readable one.
 """
 
 import zipfile

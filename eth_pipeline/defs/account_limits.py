@@ -1,7 +1,7 @@
 """The account's risk limits as reasons of the gate.
 
 Belongs here: asking the account and naming what it says. Does not belong: the limits (`trading.risk`), the verdict
-(`signals.gate`). Trading stands above signals, so this layer brings the one to the other.
+(`signals.gating.gate`). Trading stands above signals, so this layer brings the one to the other.
 """
 
 from datetime import datetime

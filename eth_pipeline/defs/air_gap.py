@@ -1,7 +1,7 @@
 """The air gap as Dagster sees it: which runs made the candidates of a node, and candidates that came from one.
 
 Belongs here: reading and writing materializations of `candidate_bundle`. Does not belong: what travels
-(`registry.collection_export`), whether it is admitted (`registry.collection_import`).
+(`registry.air_gap.collection_export`), whether it is admitted (`registry.air_gap.collection_import`).
 
 Runs do not travel: a materialization without a run stands on the signal host for what a run on the node made, with the
 snapshot, the node and its run ids as metadata. `promotion_decision` finds it like one that was made here.
@@ -15,10 +15,10 @@ from dagster._core.definitions.data_version import DATA_VERSION_TAG
 
 from eth_pipeline.contracts.clock import iso
 from eth_pipeline.models.algorithms import ALGORITHMS
-from eth_pipeline.registry.collection_export import FoundCandidate
+from eth_pipeline.registry.air_gap.collection_export import FoundCandidate
+from eth_pipeline.registry.air_gap.snapshot import Snapshot, snapshot_lake
+from eth_pipeline.registry.bundles.verification import fingerprint, read_data_versions, read_report
 from eth_pipeline.registry.crossings import ImportedCandidate
-from eth_pipeline.registry.snapshot import Snapshot, snapshot_lake
-from eth_pipeline.registry.verification import fingerprint, read_data_versions, read_report
 
 _CANDIDATE = dg.AssetKey("candidate_bundle")
 _BEHIND = ("features", "labels", *(f"{name}_model" for name in ALGORITHMS), "quantile_model", "regime_model")

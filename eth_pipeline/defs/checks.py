@@ -14,7 +14,7 @@ from eth_pipeline.contracts.signal import StreamFreshness
 from eth_pipeline.contracts.tables import STREAMS
 from eth_pipeline.defs.presentation import freshness_table
 from eth_pipeline.defs.resources import Pipeline
-from eth_pipeline.signals.freshness import measure_freshness
+from eth_pipeline.signals.gating.freshness import measure_freshness
 
 FRESH = "fresh_on_data_time"
 

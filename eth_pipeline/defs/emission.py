@@ -23,9 +23,9 @@ from eth_pipeline.operations.manifest import Manifest, code_version, collect_man
 from eth_pipeline.operations.signal_log import SignalLog
 from eth_pipeline.settings import Settings
 from eth_pipeline.signals.evidence import load_evidence
+from eth_pipeline.signals.gating.kill_switch import halted, pull
+from eth_pipeline.signals.gating.states import LOOK_BACK_HOURS, PastHour
 from eth_pipeline.signals.hourly import decide_hour, failed_record, missed_record
-from eth_pipeline.signals.kill_switch import halted, pull
-from eth_pipeline.signals.states import LOOK_BACK_HOURS, PastHour
 from eth_pipeline.trading.account import held_share
 
 _LONGEST_FILL = timedelta(days=31)

@@ -1,7 +1,7 @@
 """Failure semantics of runs: which of Dagster's three retry mechanisms may act, and the record of a dead run.
 
 Retries: none of the three acts on the hourly path. Op retries and run retries are off (`dagster/max_retries` 0),
-no automation condition watches failures. A request is retried inside `exchange.transport` only, within its
+no automation condition watches failures. A request is retried inside `exchange.http.transport` only, within its
 budget; the next chance of a failed hour is the next hour, or a click.
 """
 

@@ -17,7 +17,7 @@ from pydantic import PrivateAttr
 from eth_pipeline.contracts.clock import HOUR, SystemClock, floor_hour, iso
 from eth_pipeline.contracts.wording.health import EXCHANGE_TIME
 from eth_pipeline.errors import EthPipelineError, RegionRestricted
-from eth_pipeline.exchange.transport import Transport
+from eth_pipeline.exchange.http.transport import Transport
 from eth_pipeline.lake import Lake
 from eth_pipeline.settings import Settings, load_settings
 

@@ -11,7 +11,7 @@ from eth_pipeline.contracts.clock import SystemClock
 from eth_pipeline.defs.assets.training_set import registry_store
 from eth_pipeline.defs.jobs import production_job
 from eth_pipeline.errors import RegistryUnavailable
-from eth_pipeline.registry.production import doubt, pointer
+from eth_pipeline.registry.promotions.production import doubt, pointer
 from eth_pipeline.settings import load_settings
 
 _RECONCILE_EVERY_SECONDS = 600

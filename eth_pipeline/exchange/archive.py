@@ -23,8 +23,8 @@ import polars as pl
 
 from eth_pipeline.contracts.unreadable_zip import UNREADABLE_ZIP
 from eth_pipeline.errors import ChecksumMismatch, ContractViolation, RequestRefused
-from eth_pipeline.exchange.archive_files import ArchiveFile
-from eth_pipeline.exchange.transport import Transport
+from eth_pipeline.exchange.formats.archive_files import ArchiveFile
+from eth_pipeline.exchange.http.transport import Transport
 
 MAX_MEMBER_BYTES = 256 * 2**20
 """Unpacked size of a file; the largest that is read, a month of 15-minute bars, has about half a megabyte."""

@@ -7,9 +7,9 @@ from datetime import datetime
 
 from eth_pipeline.contracts.clock import iso, require_utc
 from eth_pipeline.errors import SettingsInvalid
+from eth_pipeline.exchange.http.transport import Transport
 from eth_pipeline.exchange.ingest import ingest_stream
 from eth_pipeline.exchange.result import IngestResult
-from eth_pipeline.exchange.transport import Transport
 from eth_pipeline.lake import Lake
 from eth_pipeline.settings import Settings
 

@@ -13,17 +13,17 @@ import polars as pl
 from eth_pipeline.contracts.quality import Cause, Status
 from eth_pipeline.errors import RegionRestricted, RetryLater
 from eth_pipeline.exchange.archive import Archive, Opened
-from eth_pipeline.exchange.archive_files import DAY, ArchiveFile
-from eth_pipeline.exchange.findings import Absence, events
-from eth_pipeline.exchange.gaps import AbsentRanges, Hole, merged
-from eth_pipeline.exchange.ledger import Report
-from eth_pipeline.exchange.metrics import UndecidedLabels, at_full_hours, convention_of, settled_convention
+from eth_pipeline.exchange.doubts.findings import Absence, events
+from eth_pipeline.exchange.doubts.gaps import AbsentRanges, Hole, merged
+from eth_pipeline.exchange.doubts.ledger import Report
+from eth_pipeline.exchange.formats.archive_files import DAY, ArchiveFile
+from eth_pipeline.exchange.formats.metrics import UndecidedLabels, at_full_hours, convention_of, settled_convention
+from eth_pipeline.exchange.http.transport import Transport
 from eth_pipeline.exchange.pages import fetch_pages
 from eth_pipeline.exchange.plan import daily_files, reachable, repair_files, whole_files, within
 from eth_pipeline.exchange.result import IngestResult, Outcome, summarise
 from eth_pipeline.exchange.series import Series
 from eth_pipeline.exchange.streams import Stream
-from eth_pipeline.exchange.transport import Transport
 from eth_pipeline.lake import Upsert
 
 

@@ -2,7 +2,7 @@
 
 Belongs here: all symbols of a stream together, the one write, the ledger, waiting for a bar that has just closed.
 Does not belong: one series' way through the doors (`doors`), its rows (`series`), judging freshness
-(`signals.freshness`).
+(`signals.gating.freshness`).
 
 An exchange that is down is an outcome, not an exception: the decision plane must learn about it in a row.
 """
@@ -15,16 +15,16 @@ import polars as pl
 from eth_pipeline.contracts.clock import floor_interval, require_utc
 from eth_pipeline.errors import NeedsHuman
 from eth_pipeline.exchange.archive import Archive
-from eth_pipeline.exchange.archive_files import ArchiveFile
 from eth_pipeline.exchange.difference import Difference, difference
 from eth_pipeline.exchange.doors import Doors, Progress
+from eth_pipeline.exchange.doubts.ledger import Report, record
+from eth_pipeline.exchange.doubts.suspects import COMPARED, suspects
+from eth_pipeline.exchange.formats.archive_files import ArchiveFile
+from eth_pipeline.exchange.http.transport import Transport
 from eth_pipeline.exchange.late_bars import is_worth_another_look
-from eth_pipeline.exchange.ledger import Report, record
 from eth_pipeline.exchange.result import IngestResult
 from eth_pipeline.exchange.series import Series
 from eth_pipeline.exchange.streams import Stream, stream_named
-from eth_pipeline.exchange.suspects import COMPARED, suspects
-from eth_pipeline.exchange.transport import Transport
 from eth_pipeline.lake import Lake, Upsert
 from eth_pipeline.settings import Settings
 

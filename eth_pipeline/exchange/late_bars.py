@@ -8,7 +8,7 @@ import time
 from datetime import datetime, timedelta
 
 from eth_pipeline.errors import RetryLater
-from eth_pipeline.exchange.transport import Transport
+from eth_pipeline.exchange.http.transport import Transport
 
 _PAUSE_SECONDS = 0.25
 

@@ -12,8 +12,8 @@ from datetime import datetime, timedelta
 import polars as pl
 
 from eth_pipeline.contracts.clock import to_milliseconds
+from eth_pipeline.exchange.http.transport import Transport
 from eth_pipeline.exchange.streams import Stream
-from eth_pipeline.exchange.transport import Transport
 
 _SECOND = timedelta(seconds=1)
 

@@ -7,8 +7,8 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
 
-from eth_pipeline.exchange.archive_files import DAY, ArchiveFile, day_start, month_start
-from eth_pipeline.exchange.gaps import Hole
+from eth_pipeline.exchange.doubts.gaps import Hole
+from eth_pipeline.exchange.formats.archive_files import DAY, ArchiveFile, day_start, month_start
 from eth_pipeline.exchange.streams import Stream
 
 _WORTH_A_FILE = timedelta(days=10)  # a month that misses more than this comes from the archive, less from REST

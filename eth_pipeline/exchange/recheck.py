@@ -13,11 +13,11 @@ from datetime import UTC, datetime, timedelta
 from eth_pipeline.contracts.clock import require_utc
 from eth_pipeline.errors import RegionRestricted, RetryLater
 from eth_pipeline.exchange.archive import Archive
-from eth_pipeline.exchange.archive_files import ArchiveFile
+from eth_pipeline.exchange.formats.archive_files import ArchiveFile
+from eth_pipeline.exchange.http.state import HostState
+from eth_pipeline.exchange.http.transport import Transport
 from eth_pipeline.exchange.ingest import reread_files
-from eth_pipeline.exchange.state import HostState
 from eth_pipeline.exchange.streams import Stream, stream_named
-from eth_pipeline.exchange.transport import Transport
 from eth_pipeline.lake import Lake
 from eth_pipeline.settings import Settings
 

@@ -11,7 +11,7 @@ from typing import Literal
 import polars as pl
 
 from eth_pipeline.contracts.clock import iso
-from eth_pipeline.exchange.gaps import Hole
+from eth_pipeline.exchange.doubts.gaps import Hole
 from eth_pipeline.exchange.series import Series
 from eth_pipeline.lake import Upsert
 

@@ -12,10 +12,10 @@ import polars as pl
 
 from eth_pipeline.contracts.clock import HOUR, floor_interval
 from eth_pipeline.contracts.table import INSTANT
-from eth_pipeline.exchange.findings import Absence
-from eth_pipeline.exchange.gaps import Hole, find_holes
-from eth_pipeline.exchange.instants import Instants, ascending, instant_of, together
-from eth_pipeline.exchange.quarantine import split
+from eth_pipeline.exchange.doubts.findings import Absence
+from eth_pipeline.exchange.doubts.gaps import Hole, find_holes
+from eth_pipeline.exchange.doubts.instants import Instants, ascending, instant_of, together
+from eth_pipeline.exchange.doubts.quarantine import split
 from eth_pipeline.exchange.streams import Stream
 from eth_pipeline.lake import Lake
 

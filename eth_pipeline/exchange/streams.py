@@ -16,13 +16,13 @@ from eth_pipeline.contracts.clock import HOUR
 from eth_pipeline.contracts.table import TableContract
 from eth_pipeline.contracts.tables import FUNDING_RATES, OPEN_INTEREST, POSITIONING, STREAMS
 from eth_pipeline.errors import SettingsInvalid
-from eth_pipeline.exchange.archive_files import ArchiveFile, ArchiveSeries
-from eth_pipeline.exchange.bars import bars_from_api, bars_from_csv
-from eth_pipeline.exchange.endpoint import AllowanceName, Endpoint
-from eth_pipeline.exchange.funding import funding_from_api, funding_from_csv
-from eth_pipeline.exchange.metrics import METRICS_PERIOD, PUBLICATION_DELAY
-from eth_pipeline.exchange.open_interest import open_interest_from_api, open_interest_from_csv
-from eth_pipeline.exchange.positioning import positioning_from_api, positioning_from_csv
+from eth_pipeline.exchange.formats.archive_files import ArchiveFile, ArchiveSeries
+from eth_pipeline.exchange.formats.bars import bars_from_api, bars_from_csv
+from eth_pipeline.exchange.formats.funding import funding_from_api, funding_from_csv
+from eth_pipeline.exchange.formats.metrics import METRICS_PERIOD, PUBLICATION_DELAY
+from eth_pipeline.exchange.formats.open_interest import open_interest_from_api, open_interest_from_csv
+from eth_pipeline.exchange.formats.positioning import positioning_from_api, positioning_from_csv
+from eth_pipeline.exchange.http.endpoint import AllowanceName, Endpoint
 from eth_pipeline.settings import Settings
 
 _FUTURES_DATA: AllowanceName = "futures_data_requests"

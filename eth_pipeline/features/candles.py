@@ -1,7 +1,7 @@
 """Shape and sequence of the main symbol's hourly candles.
 
 Belongs here: bodies, shadows, gaps, streaks, higher highs. Does not belong: pattern names and what to do
-about them (`signals.strategy`).
+about them (`signals.technical.strategy`).
 """
 
 import polars as pl

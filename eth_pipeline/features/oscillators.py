@@ -1,7 +1,7 @@
 """Oscillators of the main symbol: MACD, RSI, KDJ, CCI, Bollinger bands, money flow, directional movement.
 
 Belongs here: the classical indicators in forms without a scale and with a finite window. Does not belong:
-the decision rules that read them (`signals.strategy`).
+the decision rules that read them (`signals.technical.strategy`).
 
 Wilder's recursive smoothing remembers the first row for ever. So the RSI is Cutler's (simple means), KDJ and
 the directional index use simple means, and MACD uses exponential means cut to a finite window.

@@ -1,7 +1,7 @@
 """What the gap ledger doubts about the hour behind a feature row.
 
-Belongs here: carrying the ledger's verdict to the row. Does not belong: finding doubts (`exchange.suspects`), what
-they do to a signal (`signals.gate`).
+Belongs here: carrying the ledger's verdict to the row. Does not belong: finding doubts (`exchange.doubts.suspects`),
+what they do to a signal (`signals.gating.gate`).
 """
 
 import polars as pl

@@ -1,7 +1,7 @@
 """How the other algorithms of a bundle, and the stack, do beside the primary on the hours that both forecast.
 
-Belongs here: the paired figures. Does not belong: what follows from them (`registry.gates`), the stack itself
-(`models.stacking`).
+Belongs here: the paired figures. Does not belong: what follows from them (`registry.promotions.gates`), the stack
+itself (`models.stacking`).
 """
 
 from collections.abc import Mapping

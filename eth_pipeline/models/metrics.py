@@ -1,7 +1,7 @@
 """Figures that judge probabilities: ranking, log loss, calibration, and what a ranking would have earned.
 
 Belongs here: pure functions of scores and outcomes. Does not belong: their uncertainty (`models.bootstrap`),
-which rows they may see (`models.folds`), whether they are good enough (`registry.gates`).
+which rows they may see (`models.folds`), whether they are good enough (`registry.promotions.gates`).
 
 Everywhere: `up` is 1.0 or 0.0 [rows] without NaN, `score` and `probability` are [rows], returns are log returns;
 what is said in bps is money and therefore their simple return.

@@ -1,7 +1,7 @@
 """LightGBM trees to ONNX, bit for bit in their decisions.
 
 Belongs here: building the ONNX graph. Does not belong: proving that it is the model (`models.parity`),
-running it for a signal (`signals.forecast`).
+running it for a signal (`signals.forecasting.forecast`).
 
 Where a split sends a value is decided in `models.tree_splits`.
 

@@ -1,7 +1,7 @@
 """The evaluation report of a candidate: every out-of-sample figure with its interval and its baselines.
 
 Belongs here: the shape that training fills, gates judge, MLflow and the bundle store. Does not belong:
-computing the figures (`models.metrics`) or judging them (`registry.gates`).
+computing the figures (`models.metrics`) or judging them (`registry.promotions.gates`).
 
 All figures refer to out-of-fold rows only: no row that trained, stopped, calibrated or selected anything.
 """

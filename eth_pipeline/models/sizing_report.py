@@ -1,7 +1,7 @@
 """Are the sizing models worth having: quantiles against two baselines, states of the market against volatility alone.
 
 Belongs here: the two reports' shapes and their computation from out-of-fold rows. Does not belong: making those rows
-(`models.quantile`, `models.regime`), judging (`registry.gates`).
+(`models.quantile`, `models.regime`), judging (`registry.promotions.gates`).
 
 The quantiles' baseline to beat is the second one: past quantiles in units of volatility, times the volatility of the
 hour. Who beats only unconditional quantiles has learnt that some days are wilder than others. The states' baseline is

@@ -1,7 +1,7 @@
 """The stack: a logistic regression over the calibrated out-of-fold forecasts of several algorithms.
 
 Belongs here: joining out-of-fold tables, fitting forward in time, the stack's own out-of-fold table. Does not belong:
-training members, whether the stack may act (`registry.decision`).
+training members, whether the stack may act (`registry.promotions.decision`).
 
 Members' forecasts of one hour are the only inputs, each made by a model that the hour taught nothing. For every
 test window the weights are fitted on out-of-fold rows of earlier windows whose labels had ended before it, less the

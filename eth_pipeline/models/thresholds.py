@@ -1,7 +1,7 @@
 """From calibrated probabilities to the few that are worth a round trip.
 
 Belongs here: choosing the long and the short threshold from past out-of-fold rows and the cost model. Does
-not belong: acting on them (`signals.policy`), sizing.
+not belong: acting on them (`signals.gating.policy`), sizing.
 
 The rule, the same in evaluation and for production: walk from the widest tail of past probabilities (30 % of
 the rows) to the narrowest (1 %); take the first whose mean return, less one standard error, exceeds the

@@ -1,8 +1,8 @@
 """A vintage: the model that could have existed at the beginning of a month.
 
 Belongs here: what it is, training it at a cutoff. Does not belong: its forecasts of what follows
-(`models.vintage_forecasts`), what sizes a position (`models.vintage_sizing`), storing either (`registry.vintages`, the
-lake), the loop over months (a partitioned asset).
+(`models.vintage_forecasts`), what sizes a position (`models.vintage_sizing`), storing either (`registry.runs.vintages`,
+the lake), the loop over months (a partitioned asset).
 
 A vintage is one refit of the walk-forward, taken out of it: early stopping and calibration on the newest part of the
 rows known at the cutoff, a refit on all of them, and thresholds from the same validation rows, which chose nothing

@@ -4,9 +4,10 @@ Belongs here: training the three as of a cutoff, and answering with them for man
 direction (`models.vintage`), how the production models are judged (`models.quantile`, `models.regime`), what any of it
 does to a position (`signals`).
 
-The answers are those of a bundle with the same models (`signals.forecast`). The conformal offsets differ in origin: a
-bundle's come from all out-of-fold rows, a vintage has only the rows that stopped and calibrated it, so its offsets are
-those of models fitted without them, and the models that answer are fitted again on all rows known at the cutoff.
+The answers are those of a bundle with the same models (`signals.forecasting.forecast`). The conformal offsets differ in
+origin: a bundle's come from all out-of-fold rows, a vintage has only the rows that stopped and calibrated it, so its
+offsets are those of models fitted without them, and the models that answer are fitted again on all rows known at the
+cutoff.
 """
 
 import json

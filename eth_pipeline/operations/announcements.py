@@ -1,6 +1,6 @@
 """Changes of state, kept: one row per change, whoever recorded the hour.
 
-Belongs here: storing what `signals.transitions` finds new. Does not belong: finding it, telling people
+Belongs here: storing what `signals.gating.transitions` finds new. Does not belong: finding it, telling people
 (`operations.alerting`).
 """
 
@@ -13,7 +13,7 @@ from eth_pipeline.contracts.decision_tables import TRANSITIONS
 from eth_pipeline.contracts.signal import SignalRecord
 from eth_pipeline.lake import Lake
 from eth_pipeline.registry.atomic import exclusive
-from eth_pipeline.signals.transitions import new_transitions
+from eth_pipeline.signals.gating.transitions import new_transitions
 
 
 def announce(lake: Lake, records: Sequence[SignalRecord], *, folder: Path) -> pl.DataFrame:

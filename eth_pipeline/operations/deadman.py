@@ -24,8 +24,8 @@ from eth_pipeline.contracts.clock import HOUR, iso, parse_instant
 from eth_pipeline.contracts.decision_tables import SIGNALS
 from eth_pipeline.contracts.table import INSTANT
 from eth_pipeline.contracts.wording import alerts as wording
-from eth_pipeline.exchange.exchange_time import newest_offset
-from eth_pipeline.exchange.state import HostState
+from eth_pipeline.exchange.http.exchange_time import newest_offset
+from eth_pipeline.exchange.http.state import HostState
 from eth_pipeline.lake import Lake
 from eth_pipeline.operations.alerting.kinds import Condition
 from eth_pipeline.settings import Settings

@@ -27,9 +27,9 @@ from eth_pipeline.operations import host_health
 from eth_pipeline.operations.host_health import Check, No, asked, said
 from eth_pipeline.operations.signal_log import SignalLog
 from eth_pipeline.settings import Settings
-from eth_pipeline.signals.bundle_in_use import production_bundle
 from eth_pipeline.signals.evidence import compute_forecasts
-from eth_pipeline.signals.freshness import measure_freshness
+from eth_pipeline.signals.forecasting.bundle_in_use import production_bundle
+from eth_pipeline.signals.gating.freshness import measure_freshness
 
 _NEEDED = ("dagster", "polars", "deltalake", "onnxruntime", "model_signing", "lightgbm", "mlflow")
 _LATEST_SIGNAL = timedelta(hours=2)

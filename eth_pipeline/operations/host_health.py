@@ -20,16 +20,16 @@ from eth_pipeline.contracts.wording.alerts import NO_MESSAGE
 from eth_pipeline.contracts.wording.alias import AGREE
 from eth_pipeline.contracts.wording.processes import ALL_CURRENT, NO_NOTE
 from eth_pipeline.errors import EthPipelineError
-from eth_pipeline.exchange.exchange_time import newest_offset
-from eth_pipeline.exchange.state import HostState
+from eth_pipeline.exchange.http.exchange_time import newest_offset
+from eth_pipeline.exchange.http.state import HostState
 from eth_pipeline.lake import Lake
 from eth_pipeline.operations.alerting.book import FILE, open_book
 from eth_pipeline.operations.alerting.delivery import read_targets
 from eth_pipeline.operations.deadman import EXCHANGE_STATE
 from eth_pipeline.operations.processes import ProcessState, process_statuses
-from eth_pipeline.registry.alias import check_alias
 from eth_pipeline.registry.mlflow_store import PRODUCTION, RegistryStore
-from eth_pipeline.registry.promotion_log import PromotionLog
+from eth_pipeline.registry.promotions.alias import check_alias
+from eth_pipeline.registry.promotions.promotion_log import PromotionLog
 from eth_pipeline.settings import Settings
 
 _LEAST_FREE_BYTES = 1 << 30

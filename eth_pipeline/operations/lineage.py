@@ -25,9 +25,9 @@ from eth_pipeline.errors import EthPipelineError
 from eth_pipeline.features.catalogue import features_contract
 from eth_pipeline.lake import Lake
 from eth_pipeline.operations.config_audit import config_history
+from eth_pipeline.registry.bundles.verification import fingerprint, read_data_versions, read_report
 from eth_pipeline.registry.crossings import Crossings
-from eth_pipeline.registry.promotion_log import PromotionLog
-from eth_pipeline.registry.verification import fingerprint, read_data_versions, read_report
+from eth_pipeline.registry.promotions.promotion_log import PromotionLog
 from eth_pipeline.settings import Settings
 
 

@@ -36,8 +36,8 @@ from eth_pipeline.operations.manifest import (
     table_versions,
 )
 from eth_pipeline.registry.atomic import replace_text
-from eth_pipeline.registry.production import pointer_or_none
-from eth_pipeline.registry.promotion_log import PromotionLog
+from eth_pipeline.registry.promotions.production import pointer_or_none
+from eth_pipeline.registry.promotions.promotion_log import PromotionLog
 from eth_pipeline.settings import Settings
 
 FOLDER = "processes"

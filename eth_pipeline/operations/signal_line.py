@@ -17,7 +17,7 @@ from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
 from eth_pipeline.contracts.flat_signal import FLAT_SIGNAL
 from eth_pipeline.contracts.signal import SignalRecord
 from eth_pipeline.operations.manifest import Manifest
-from eth_pipeline.registry.schemas import DIALECT
+from eth_pipeline.registry.bundles.schemas import DIALECT
 
 FILE = "signal_line.schema.json"
 

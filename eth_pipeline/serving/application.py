@@ -1,7 +1,7 @@
 """The routes of the inference service, as MLflow's scoring server has them.
 
-Belongs here: HTTP in and out. Does not belong: messages (`signals.scoring`), the bundle (`served_bundle`), sockets
-(`server`).
+Belongs here: HTTP in and out. Does not belong: messages (`signals.forecasting.scoring`), the bundle (`served_bundle`),
+sockets (`server`).
 
     POST /invocations   forecasts; see `contracts.inference`
     GET  /ping          200 while a bundle may be served, nothing said; the only route without a token
@@ -29,7 +29,7 @@ from eth_pipeline.errors import BundleRefused, InferenceRefused, SchemaMismatch
 from eth_pipeline.serving.door import Door
 from eth_pipeline.serving.probe import TOLERANCE
 from eth_pipeline.serving.served_bundle import LoadedBundle, ServedBundle
-from eth_pipeline.signals.scoring import answer_body, hours_asked
+from eth_pipeline.signals.forecasting.scoring import answer_body, hours_asked
 
 _BODY_SECONDS = 10.0
 

@@ -20,10 +20,10 @@ from eth_pipeline.contracts.table import INSTANT
 from eth_pipeline.errors import BundleRefused
 from eth_pipeline.features.catalogue import features_contract
 from eth_pipeline.lake import Lake
-from eth_pipeline.registry.verification import VerifiedBundle
+from eth_pipeline.registry.bundles.verification import VerifiedBundle
 from eth_pipeline.settings import Settings
 from eth_pipeline.signals.evidence import feature_rows
-from eth_pipeline.signals.forecast import BundleForecaster, Forecast
+from eth_pipeline.signals.forecasting.forecast import BundleForecaster, Forecast
 
 TOLERANCE = 1e-5  # the parity gate's, on probabilities and log returns
 _LOG = logging.getLogger("eth_pipeline.serving")

@@ -1,7 +1,7 @@
 """The production bundle as one service process holds it: verified, on the best device, replaced when the pointer moves.
 
 Belongs here: loading, reloading, refusing. Does not belong: HTTP (`application`), the checks themselves
-(`registry.verification`).
+(`registry.bundles.verification`).
 """
 
 import threading
@@ -11,11 +11,11 @@ from datetime import datetime, timedelta
 from eth_pipeline.contracts.artifact import expired
 from eth_pipeline.contracts.clock import Clock, iso
 from eth_pipeline.errors import BundleExpired, BundleRefused
-from eth_pipeline.registry.production import Pointer, pointer
+from eth_pipeline.registry.promotions.production import Pointer, pointer
 from eth_pipeline.serving.probe import Probe, make_probe
 from eth_pipeline.settings import Settings
-from eth_pipeline.signals.bundle_in_use import production_bundle
-from eth_pipeline.signals.forecast import CPU, BundleForecaster, Providers
+from eth_pipeline.signals.forecasting.bundle_in_use import production_bundle
+from eth_pipeline.signals.forecasting.forecast import CPU, BundleForecaster, Providers
 
 _CUDA = "CUDAExecutionProvider"
 _ASK_AGAIN = timedelta(seconds=10)  # a refused bundle is not verified again for every request that comes in

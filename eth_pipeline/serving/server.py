@@ -10,8 +10,8 @@ from eth_pipeline.serving.door import Door
 from eth_pipeline.serving.listening_server import LOOPBACK, ListeningServer
 from eth_pipeline.serving.served_bundle import ServedBundle
 from eth_pipeline.settings import Settings
-from eth_pipeline.signals.forecast import Providers
-from eth_pipeline.signals.remote import read_token
+from eth_pipeline.signals.forecasting.forecast import Providers
+from eth_pipeline.signals.forecasting.remote import read_token
 
 
 class InferenceServer(ListeningServer):

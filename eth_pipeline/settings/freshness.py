@@ -1,6 +1,7 @@
 """Settings of freshness: how old a stream may be, and what happens beyond that.
 
-Belongs here: limits and policies per stream. Does not belong: measuring (`signals.freshness`), fetching (`exchange`).
+Belongs here: limits and policies per stream. Does not belong: measuring (`signals.gating.freshness`), fetching
+(`exchange`).
 """
 
 from typing import Literal

@@ -23,8 +23,8 @@ from typing import Literal
 from eth_pipeline.contracts.artifact import RuntimeContract
 from eth_pipeline.contracts.signal import Action, ConsensusSnapshot, ExpectedReturn
 from eth_pipeline.settings import Settings, SignalSettings
-from eth_pipeline.signals.consensus import signed_strength
-from eth_pipeline.signals.forecast import STACKING, Forecast
+from eth_pipeline.signals.forecasting.forecast import STACKING, Forecast
+from eth_pipeline.signals.technical.consensus import signed_strength
 
 KEEP_SHARE = 0.5
 

@@ -24,19 +24,19 @@ from eth_pipeline.contracts.wording.forecasts import ANSWERED
 from eth_pipeline.errors import BundleAbsent, BundleExpired, BundleRefused
 from eth_pipeline.features.catalogue import features_contract
 from eth_pipeline.lake import Lake
-from eth_pipeline.registry.production import pointer
+from eth_pipeline.registry.promotions.production import pointer
 from eth_pipeline.settings import Settings
-from eth_pipeline.signals import kill_switch
-from eth_pipeline.signals.bundle_in_use import production_bundle
-from eth_pipeline.signals.consensus import HISTORY_NEEDED, WEIGHTS, build_consensus, timeframe_bars
-from eth_pipeline.signals.forecast import BundleForecaster, Forecast, ModelInfo
-from eth_pipeline.signals.forecast_rows import forecast_rows, stored_forecast
-from eth_pipeline.signals.freshness import measure_freshness
-from eth_pipeline.signals.funding import FundingOutlook, funding_outlooks
-from eth_pipeline.signals.gate import MlAvailability, evaluate_gate
-from eth_pipeline.signals.inference import infer
-from eth_pipeline.signals.policy import GateVerdict
-from eth_pipeline.signals.strategy import score_timeframe
+from eth_pipeline.signals.forecasting.bundle_in_use import production_bundle
+from eth_pipeline.signals.forecasting.forecast import BundleForecaster, Forecast, ModelInfo
+from eth_pipeline.signals.forecasting.forecast_rows import forecast_rows, stored_forecast
+from eth_pipeline.signals.forecasting.inference import infer
+from eth_pipeline.signals.gating import kill_switch
+from eth_pipeline.signals.gating.freshness import measure_freshness
+from eth_pipeline.signals.gating.gate import MlAvailability, evaluate_gate
+from eth_pipeline.signals.gating.policy import GateVerdict
+from eth_pipeline.signals.sizing.funding import FundingOutlook, funding_outlooks
+from eth_pipeline.signals.technical.consensus import HISTORY_NEEDED, WEIGHTS, build_consensus, timeframe_bars
+from eth_pipeline.signals.technical.strategy import score_timeframe
 
 VOLATILITY = "realised_vol_24h"
 """The feature that positions are sized by: deviation of one-hour log returns over the last day."""

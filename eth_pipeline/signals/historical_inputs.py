@@ -17,7 +17,7 @@ from eth_pipeline.contracts.model_tables import HISTORICAL_FORECASTS
 from eth_pipeline.contracts.quality import DECISIVE_STREAMS, GAP_LEDGER, DataGap, data_gaps
 from eth_pipeline.contracts.table import INSTANT, TableContract
 from eth_pipeline.settings import Settings
-from eth_pipeline.signals.forecast import Forecast, ModelInfo
+from eth_pipeline.signals.forecasting.forecast import Forecast, ModelInfo
 
 
 def vintage_forecasts(

@@ -24,13 +24,13 @@ from eth_pipeline.contracts.signal import ConsensusSnapshot, Reason, ReasonCode,
 from eth_pipeline.contracts.tables import STREAMS
 from eth_pipeline.contracts.wording.forecasts import ANSWERED
 from eth_pipeline.settings import Settings
-from eth_pipeline.signals.consensus import build_consensus
-from eth_pipeline.signals.forecast import Forecast, ModelInfo
-from eth_pipeline.signals.freshness import expected_symbols
-from eth_pipeline.signals.funding import FundingOutlook
-from eth_pipeline.signals.gate import MlAvailability, evaluate_gate
+from eth_pipeline.signals.forecasting.forecast import Forecast, ModelInfo
+from eth_pipeline.signals.gating.freshness import expected_symbols
+from eth_pipeline.signals.gating.gate import MlAvailability, evaluate_gate
+from eth_pipeline.signals.gating.states import LOOK_BACK_HOURS, PastHour
 from eth_pipeline.signals.hourly import decide_hour
-from eth_pipeline.signals.states import LOOK_BACK_HOURS, PastHour
+from eth_pipeline.signals.sizing.funding import FundingOutlook
+from eth_pipeline.signals.technical.consensus import build_consensus
 
 
 @dataclass(frozen=True)

@@ -20,17 +20,17 @@ from eth_pipeline.contracts.signal import (
 )
 from eth_pipeline.contracts.wording.details import NOT_DECIDED
 from eth_pipeline.settings import Settings
-from eth_pipeline.signals.consensus import build_consensus, weighted_scores
 from eth_pipeline.signals.decision import base_view, combine, forecast_view, hold
-from eth_pipeline.signals.expected import expected_returns
-from eth_pipeline.signals.forecast import Forecast, ModelInfo
-from eth_pipeline.signals.funding import FundingOutlook
-from eth_pipeline.signals.gate import MlAvailability, forecast_counts
-from eth_pipeline.signals.guards import distrust, no_number, notes
+from eth_pipeline.signals.forecasting.forecast import Forecast, ModelInfo
+from eth_pipeline.signals.gating.gate import MlAvailability, forecast_counts
+from eth_pipeline.signals.gating.guards import distrust, no_number, notes
+from eth_pipeline.signals.gating.policy import GateVerdict, judge
+from eth_pipeline.signals.gating.states import PastHour, with_hysteresis
 from eth_pipeline.signals.ml_fields import record_ml
-from eth_pipeline.signals.policy import GateVerdict, judge
-from eth_pipeline.signals.position import size_of
-from eth_pipeline.signals.states import PastHour, with_hysteresis
+from eth_pipeline.signals.sizing.expected import expected_returns
+from eth_pipeline.signals.sizing.funding import FundingOutlook
+from eth_pipeline.signals.sizing.position import size_of
+from eth_pipeline.signals.technical.consensus import build_consensus, weighted_scores
 
 
 def decide_hour(

@@ -8,8 +8,8 @@ from eth_pipeline.contracts.signal import Action, MlFields
 from eth_pipeline.contracts.wording.forecasts import ANSWERED_HERE, ANSWERED_REMOTELY
 from eth_pipeline.settings import SignalSettings
 from eth_pipeline.signals.decision import forecast_view
-from eth_pipeline.signals.forecast import Forecast, ModelInfo
-from eth_pipeline.signals.gate import MlAvailability
+from eth_pipeline.signals.forecasting.forecast import Forecast, ModelInfo
+from eth_pipeline.signals.gating.gate import MlAvailability
 
 
 def record_ml(

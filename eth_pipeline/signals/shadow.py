@@ -15,12 +15,12 @@ import polars as pl
 from eth_pipeline.contracts.decision_tables import FORECASTS
 from eth_pipeline.errors import BundleRefused
 from eth_pipeline.lake import Lake
-from eth_pipeline.registry.production import pointer_or_none
+from eth_pipeline.registry.promotions.production import pointer_or_none
 from eth_pipeline.settings import Settings
 from eth_pipeline.signals.evidence import feature_rows
-from eth_pipeline.signals.forecast import BundleForecaster
-from eth_pipeline.signals.forecast_rows import forecast_rows
-from eth_pipeline.signals.shadow_bundle import shadow_bundle
+from eth_pipeline.signals.forecasting.forecast import BundleForecaster
+from eth_pipeline.signals.forecasting.forecast_rows import forecast_rows
+from eth_pipeline.signals.forecasting.shadow_bundle import shadow_bundle
 
 
 def compute_shadow_forecasts(lake: Lake, *, settings: Settings, now: datetime, decision_time: datetime) -> pl.DataFrame:

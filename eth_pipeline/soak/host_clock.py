@@ -7,7 +7,7 @@ offset by moving their instants into the past. A host whose clock was set wrong 
 
 from pathlib import Path
 
-from eth_pipeline.exchange.state import HostState
+from eth_pipeline.exchange.http.state import HostState
 
 _OLDER = (
     "UPDATE spent SET window_start = window_start - ?",

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from eth_pipeline.contracts.clock import HOUR, floor_hour
 from eth_pipeline.errors import NeedsHuman
-from eth_pipeline.registry.production import pointer
+from eth_pipeline.registry.promotions.production import pointer
 from eth_pipeline.sandbox.server import Sandbox
 from eth_pipeline.settings import Settings
 from eth_pipeline.soak.crew import Crew

@@ -7,7 +7,7 @@ Belongs here: moves and damages of a soak, and what must follow them hours later
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 
-from eth_pipeline.registry.production import pointer
+from eth_pipeline.registry.promotions.production import pointer
 from eth_pipeline.settings import Settings
 from eth_pipeline.soak.crew import Crew
 from eth_pipeline.soak.moves import Move

@@ -21,14 +21,14 @@ from eth_pipeline.contracts.model_tables import OOF_FORECASTS
 from eth_pipeline.errors import BundleRefused
 from eth_pipeline.lake import Lake
 from eth_pipeline.models.drift import DriftReference
-from eth_pipeline.registry.bundle import write_bundle
-from eth_pipeline.registry.champion import store_oof
-from eth_pipeline.registry.production import materialize_production, pointer
-from eth_pipeline.registry.promotion import promote_candidate, promotion_log
-from eth_pipeline.registry.rollback import rollback
-from eth_pipeline.registry.verification import fingerprint, read_contract, read_data_versions, read_report
+from eth_pipeline.registry.bundles.bundle import write_bundle
+from eth_pipeline.registry.bundles.verification import fingerprint, read_contract, read_data_versions, read_report
+from eth_pipeline.registry.promotions.champion import store_oof
+from eth_pipeline.registry.promotions.production import materialize_production, pointer
+from eth_pipeline.registry.promotions.promotion import promote_candidate, promotion_log
+from eth_pipeline.registry.promotions.rollback import rollback
 from eth_pipeline.settings import Settings
-from eth_pipeline.signals.bundle_in_use import expectations
+from eth_pipeline.signals.forecasting.bundle_in_use import expectations
 
 MoveKind = Literal["promote", "rollback", "reconcile"]
 

@@ -16,7 +16,7 @@ from eth_pipeline.contracts.tables import STREAMS
 from eth_pipeline.lake import Lake
 from eth_pipeline.sandbox.market import BAR_STREAMS, HOUR_MS, INTERVALS_MS, Market, aggregate
 from eth_pipeline.settings import Settings
-from eth_pipeline.signals.freshness import expected_symbols
+from eth_pipeline.signals.gating.freshness import expected_symbols
 
 _TIME = {"funding_rates": "funding_time", "open_interest": "period_end", "positioning": "period_end"}
 _PRICES = ("open", "high", "low", "close")

@@ -1,7 +1,7 @@
 """A ledger being continued: what can happen to the account, written as events.
 
 Belongs here: following an order, charging funding, stop, take-profit and liquidation, one at a time. Does not belong:
-when each happens (`timeline`), the arithmetic (`fills`), sizes (`signals.sizing`), limits (`risk`), adding up
+when each happens (`timeline`), the arithmetic (`fills`), sizes (`signals.sizing.size`), limits (`risk`), adding up
 (`ledger`).
 """
 
@@ -11,7 +11,7 @@ from functools import partial
 
 from eth_pipeline.contracts.clock import HOUR, floor_interval, iso
 from eth_pipeline.settings import AccountSettings
-from eth_pipeline.signals.sizing import largest_share
+from eth_pipeline.signals.sizing.size import largest_share
 from eth_pipeline.trading.fills import (
     QUANTITY_STEP_ETH,
     fee_usdt,

@@ -28,15 +28,15 @@ from eth_pipeline.contracts.tables import FUNDING_RATES, KLINES, MARK_KLINES
 from eth_pipeline.errors import SettingsInvalid
 from eth_pipeline.features.catalogue import features_contract
 from eth_pipeline.lake import Lake
-from eth_pipeline.registry.vintages import upgrade_forecasts
+from eth_pipeline.registry.runs.vintages import upgrade_forecasts
 from eth_pipeline.settings import Settings
-from eth_pipeline.signals.consensus import HISTORY_NEEDED
-from eth_pipeline.signals.consensus_history import consensus_history
 from eth_pipeline.signals.evidence import VOLATILITY
-from eth_pipeline.signals.funding import funding_outlooks
 from eth_pipeline.signals.historical_inputs import ledger_gaps, vintage_forecasts
 from eth_pipeline.signals.history import HistoricalInputs, decide_history, hours_between
 from eth_pipeline.signals.record_rows import signal_rows
+from eth_pipeline.signals.sizing.funding import funding_outlooks
+from eth_pipeline.signals.technical.consensus import HISTORY_NEEDED
+from eth_pipeline.signals.technical.consensus_history import consensus_history
 from eth_pipeline.trading.book import Book
 from eth_pipeline.trading.hours import HourPrices, Order, Settlement, prices_from_bars, settlements_from_rates
 from eth_pipeline.trading.ledger import ACCOUNT_EVENTS

@@ -1,7 +1,7 @@
 """Hard limits: when the account may open nothing, and the sentence that says why.
 
 Belongs here: the loss and drawdown limits on the equity history, in event time. Does not belong: how large a
-position is (`signals.sizing`), stops (`fills`), whether the data is good enough to trade (the gate's verdict).
+position is (`signals.sizing.size`), stops (`fills`), whether the data is good enough to trade (the gate's verdict).
 
 The windows roll: "daily" is the last 24 hours and "weekly" the last 168, not calendar days. With calendar days
 the whole limit can be lost at 23:59 and again at 00:01. A window limit releases itself when the loss has left the

@@ -6,7 +6,7 @@ Belongs here: bugs by which something would act, or stay silent, that must not. 
 
 from eth_pipeline_tests.mutations.bug import Bug
 
-_UNPROVEN = """from eth_pipeline.registry import verification as unproven
+_UNPROVEN = """from eth_pipeline.registry.bundles import verification as unproven
 
             there = home / "production" / known.folder
             bundle = VerifiedBundle(
@@ -17,70 +17,70 @@ _UNPROVEN = """from eth_pipeline.registry import verification as unproven
 BUGS = (
     Bug(
         "a bundle is loaded without its signature being verified",
-        "registry/verification.py",
+        "registry/bundles/verification.py",
         '    verify_folder(folder, public_keys=expected["public_keys"])\n',
         "",
         ("test_registry_verification.py::test_each_tampering_is_refused_with_its_own_error",),
     ),
     Bug(
         "an expired model is accepted",
-        "registry/verification.py",
+        "registry/bundles/verification.py",
         "    if expired(contract, now=now):\n",
         "    if False:\n",
         ("test_registry_verification.py::test_a_bundle_is_refused_from_the_instant_of_its_expiry",),
     ),
     Bug(
         "a refused candidate may be loaded",
-        "registry/verification.py",
+        "registry/bundles/verification.py",
         "if not decision.promoted or decision.failed_gates:",
         "if False:",
         ("test_registry_verification.py::test_a_refused_candidate_is_signed_but_never_loaded",),
     ),
     Bug(
         "a paper decision allows live",
-        "registry/verification.py",
+        "registry/bundles/verification.py",
         'if decision.phase not in (phase, "live"):',
         'if decision.phase not in (phase, "live", "paper"):',
         ("test_registry_verification.py::test_a_paper_decision_does_not_allow_live",),
     ),
     Bug(
         "a promotion is not signed",
-        "registry/bundle.py",
+        "registry/bundles/bundle.py",
         "    sign_folder(folder, private_key=private_key)\n",
         "",
         ("test_registry_bundle.py",),
     ),
     Bug(
         "a rollback without the registry does not verify its target",
-        "registry/rollback.py",
+        "registry/promotions/rollback.py",
         '            bundle = verify_bundle(home / "production" / known.folder, **expected)\n',
         f"            {_UNPROVEN}",
         ("test_registry_rollback.py::test_without_the_registry_a_corrupt_kept_bundle_is_passed_over",),
     ),
     Bug(
         "an archive may write beside its folder",
-        "registry/archive.py",
+        "registry/bundles/archive.py",
         "                _require_harmless(members, archive, shape=shape, size_bytes=size_bytes)\n",
         "",
         ("test_registry_tampering.py::test_an_archive_with_foreign_members_is_refused_and_leaves_nothing",),
     ),
     Bug(
         "the promotion log is not checked as a chain",
-        "registry/promotion_log.py",
+        "registry/promotions/promotion_log.py",
         "            if entry.previous_sha256 != previous or entry.sequence != number:\n",
         "            if False:\n",
         ("test_registry_promotion_log.py",),
     ),
     Bug(
         "a stale stream counts as fresh",
-        "signals/freshness.py",
+        "signals/gating/freshness.py",
         "lag_hours is not None and lag_hours < limits.max_lag_hours",
         "lag_hours is not None",
         ("test_signals_freshness.py",),
     ),
     Bug(
         "the lag is counted from when a row was published",
-        "signals/freshness.py",
+        "signals/gating/freshness.py",
         "(now - newest.data_time) / HOUR",
         "(now - newest.available_at) / HOUR",
         ("test_signals_freshness.py",),
@@ -94,28 +94,28 @@ BUGS = (
     ),
     Bug(
         "a gap in the newest hours is no reason",
-        "signals/gate.py",
+        "signals/gating/gate.py",
         "    reasons += [_gap_reason(gap) for gap in gaps or ()]\n",
         "",
         ("test_signals_gate.py",),
     ),
     Bug(
         "the consensus scores bars that have not closed",
-        "signals/consensus.py",
+        "signals/technical/consensus.py",
         '        & (pl.col("close_time") <= decision_time)\n        & (pl.col("available_at") <= decision_time)\n',
         "",
         ("test_signals_consensus.py",),
     ),
     Bug(
         "the kill switch stops nothing",
-        "signals/gate.py",
+        "signals/gating/gate.py",
         "    if kill_switch is not None:\n",
         "    if False:\n",
         ("test_signals_gate.py",),
     ),
     Bug(
         "a forecast in shadow mode takes part",
-        "signals/gate.py",
+        "signals/gating/gate.py",
         "settings.ml_weight > 0 and not settings.shadow_mode",
         "settings.ml_weight > 0",
         ("test_signals_gate.py", "test_signals_hourly.py"),
@@ -136,35 +136,35 @@ BUGS = (
     ),
     Bug(
         "the forecast of a candidate acts",
-        "signals/forecast_rows.py",
+        "signals/forecasting/forecast_rows.py",
         'source and role == "production"',
         "source",
         ("test_signals_shadow.py",),
     ),
     Bug(
         "the rows of a candidate are read as production's",
-        "signals/forecast_rows.py",
+        "signals/forecasting/forecast_rows.py",
         '    rows = rows.filter(pl.col("role") == "production")\n',
         "",
         ("test_signals_shadow.py",),
     ),
     Bug(
         "quantiles in use may cross",
-        "signals/forecast.py",
+        "signals/forecasting/forecast.py",
         "np.sort(values + np.array(model.offsets))",
         "values + np.array(model.offsets)",
         ("test_signals_forecast.py", "test_signals_guards.py"),
     ),
     Bug(
         "no cap bounds the size of one position",
-        "signals/sizing.py",
+        "signals/sizing/size.py",
         '("single_cap", settings.max_single_share)',
         '("single_cap", math.inf)',
         ("test_signals_sizing.py",),
     ),
     Bug(
         "costs do not count against the edge",
-        "signals/sizing.py",
+        "signals/sizing/size.py",
         "    if expected <= 0:\n",
         "    if expected <= -1:\n",
         ("test_signals_sizing.py",),

@@ -1,7 +1,7 @@
 """Exchange time for a process that never asks the exchange and never writes.
 
 Belongs here: this host's clock, corrected by the offset that the hourly runs measured last. Does not belong:
-measuring it (`exchange.exchange_time`).
+measuring it (`exchange.http.exchange_time`).
 """
 
 import sqlite3

@@ -10,16 +10,16 @@ from pathlib import Path
 from eth_pipeline.contracts.artifact import DataVersions, PromotionDecision, RuntimeContract
 from eth_pipeline.errors import EthPipelineError
 from eth_pipeline.models.report import EvaluationReport
-from eth_pipeline.registry.log_state import last_move
-from eth_pipeline.registry.production import Pointer, pointer
-from eth_pipeline.registry.promotion_log import PromotionEntry, PromotionLog
-from eth_pipeline.registry.verification import (
+from eth_pipeline.registry.bundles.verification import (
     fingerprint,
     read_contract,
     read_data_versions,
     read_decision,
     read_report,
 )
+from eth_pipeline.registry.promotions.log_state import last_move
+from eth_pipeline.registry.promotions.production import Pointer, pointer
+from eth_pipeline.registry.promotions.promotion_log import PromotionEntry, PromotionLog
 
 
 @dataclass(frozen=True)

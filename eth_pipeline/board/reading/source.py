@@ -23,8 +23,8 @@ from eth_pipeline.operations.lineage import LineageStep, lineage
 from eth_pipeline.operations.processes import ProcessStatus, process_statuses
 from eth_pipeline.operations.signal_log import SignalLog
 from eth_pipeline.settings import Settings
-from eth_pipeline.signals import kill_switch
-from eth_pipeline.signals.freshness import measure_freshness
+from eth_pipeline.signals.gating import kill_switch
+from eth_pipeline.signals.gating.freshness import measure_freshness
 
 _TOLD_MESSAGES = 20
 _INSTANT = timedelta(microseconds=1)

@@ -17,8 +17,8 @@ from eth_pipeline.contracts.flat_signal import FLAT_SIGNAL
 from eth_pipeline.contracts.signal import StreamFreshness
 from eth_pipeline.models.report import EvaluationReport
 from eth_pipeline.operations.processes import ProcessState
-from eth_pipeline.registry.production import Pointer
-from eth_pipeline.registry.promotion_log import PromotionEntry
+from eth_pipeline.registry.promotions.production import Pointer
+from eth_pipeline.registry.promotions.promotion_log import PromotionEntry
 
 
 class _Body(BaseModel):

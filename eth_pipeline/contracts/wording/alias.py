@@ -1,7 +1,7 @@
 """What is said where the registry's alias, the promotion log and this host do not name the same model.
 
 Belongs here: the words in both languages, and reading several of these sentences in a row. Does not belong: the
-comparison (`registry.alias`). What the log or the registry says of damage is an error and stays English.
+comparison (`registry.promotions.alias`). What the log or the registry says of damage is an error and stays English.
 """
 
 import re

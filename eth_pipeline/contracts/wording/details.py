@@ -83,7 +83,7 @@ def in_line(line: str, said: Callable[[str], str]) -> str:
     """A `gating_reason` with its codes and details said again; a line of another make stays as it is.
 
     Args:
-        line: `code subject: detail`, separated by semicolons, as `signals.policy` writes it.
+        line: `code subject: detail`, separated by semicolons, as `signals.gating.policy` writes it.
         said: how a code or a detail is said.
     """
     starts = list(_REASON.finditer(line))

@@ -1,7 +1,7 @@
 """What is said of a forecast, of the base strategy's scores and of a model's worth.
 
-Belongs here: the words in both languages. Does not belong: when a forecast is distrusted (`signals.guards`), what a
-score is (`signals.strategy`), how a model is judged (`models.evaluation`).
+Belongs here: the words in both languages. Does not belong: when a forecast is distrusted (`signals.gating.guards`),
+what a score is (`signals.technical.strategy`), how a model is judged (`models.evaluation`).
 """
 
 from eth_pipeline.contracts.wording.phrase import Phrase
@@ -77,7 +77,7 @@ STRATEGY_PARTS = tuple(
         ("fall on high volume", "放量下跌"),
     )
 )
-"""What the parts of an indicator family say, each followed by its points; see `signals.parts`."""
+"""What the parts of an indicator family say, each followed by its points; see `signals.technical.parts`."""
 STRATEGY_FAMILIES = tuple(
     Phrase(en, zh)
     for en, zh in (

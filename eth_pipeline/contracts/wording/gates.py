@@ -1,7 +1,7 @@
 """What is said of every promotion gate: its name, its verdict with the figures, and the summary of a decision.
 
 Belongs here: the words in both languages, and reading a line of several gates. Does not belong: the figures and
-thresholds (`registry.gates`), what a decision is (`registry.decision`).
+thresholds (`registry.promotions.gates`), what a decision is (`registry.promotions.decision`).
 
 No sentence here begins with what is filled in: a line of several gates begins with a gate's name, and must not be taken
 for one sentence.
@@ -224,7 +224,7 @@ def in_line(line: str, said: Callable[[str], str]) -> str:
     """A line of `gate: reason`, separated by semicolons, with gates and reasons said again; another line stays.
 
     Args:
-        line: as `registry.decision` and the check before loading a bundle write it.
+        line: as `registry.promotions.decision` and the check before loading a bundle write it.
         said: how a name or a reason is said.
     """
     starts = list(_GATE.finditer(line))

@@ -1,7 +1,8 @@
 """What is said of every reason code: its name, its cause, its cure.
 
 Belongs here: the words in both languages; docs/reason_codes.md is made of them. Does not belong: the sentence with the
-figures of one hour (`details`), when a reason holds (`signals.gate`), what it does to an hour (`signals.policy`).
+figures of one hour (`details`), when a reason holds (`signals.gating.gate`), what it does to an hour
+(`signals.gating.policy`).
 """
 
 from types import MappingProxyType

@@ -20,12 +20,12 @@ from eth_pipeline.models.comparison import compare_members
 from eth_pipeline.models.stacking import ALGORITHM as STACKING
 from eth_pipeline.models.stacking import Stack, fit_stack
 from eth_pipeline.operations.manifest import code_version, lock_digest
-from eth_pipeline.registry.candidate_bundle import Companions, write_candidate
-from eth_pipeline.registry.champion import store_oof
-from eth_pipeline.registry.sizing_parts import load_sizing
-from eth_pipeline.registry.trained import TrainedModel, load_trained
+from eth_pipeline.registry.bundles.candidate_bundle import Companions, write_candidate
+from eth_pipeline.registry.bundles.sizing_parts import load_sizing
+from eth_pipeline.registry.bundles.trained import TrainedModel, load_trained
+from eth_pipeline.registry.promotions.champion import store_oof
 from eth_pipeline.settings import Settings
-from eth_pipeline.signals.bundle_in_use import running_schema
+from eth_pipeline.signals.forecasting.bundle_in_use import running_schema
 
 SIZING = ("quantile_model", "regime_model")
 

@@ -31,10 +31,10 @@ from eth_pipeline.features.panel import prefix
 from eth_pipeline.models.algorithms import ALGORITHMS, TFT, forecaster_named
 from eth_pipeline.models.candidate import Candidate, Scrutiny, train_candidate
 from eth_pipeline.models.dataset import TrainingSet
-from eth_pipeline.registry.production import pointer
-from eth_pipeline.registry.snapshot import snapshot_in_use
-from eth_pipeline.registry.trained import save_trained, trained_model
-from eth_pipeline.registry.tried import champion_oof, store_tried, tried_before, try_id
+from eth_pipeline.registry.air_gap.snapshot import snapshot_in_use
+from eth_pipeline.registry.bundles.trained import save_trained, trained_model
+from eth_pipeline.registry.promotions.production import pointer
+from eth_pipeline.registry.runs.tried import champion_oof, store_tried, tried_before, try_id
 from eth_pipeline.settings import load_settings
 
 _SETTINGS = load_settings()

@@ -19,7 +19,7 @@ from eth_pipeline.defs.retention import compact_storage, prune_runs
 from eth_pipeline.features.catalogue import features_contract
 from eth_pipeline.labels.direction import labels_contract
 from eth_pipeline.operations.log_rotation import rotate_logs
-from eth_pipeline.registry.promotion_log import PromotionLog
+from eth_pipeline.registry.promotions.promotion_log import PromotionLog
 from eth_pipeline.settings import Settings
 from eth_pipeline.trading.ledger import ACCOUNT_EVENTS
 from eth_pipeline.trading.rebuild import REBUILT_EVENTS, REBUILT_SIGNALS

@@ -13,11 +13,11 @@ from eth_pipeline.defs.assets.training_set import newest_metadata, registry_stor
 from eth_pipeline.defs.presentation import OWNERS, markdown_table
 from eth_pipeline.defs.resources import Pipeline
 from eth_pipeline.errors import BundleRefused
-from eth_pipeline.registry.production import materialize_production
-from eth_pipeline.registry.promotion import promote_candidate
-from eth_pipeline.signals.bundle_in_use import expectations
-from eth_pipeline.signals.bundle_in_use import production_bundle as current_bundle_of
-from eth_pipeline.signals.shadow_bundle import bring_candidate
+from eth_pipeline.registry.promotions.production import materialize_production
+from eth_pipeline.registry.promotions.promotion import promote_candidate
+from eth_pipeline.signals.forecasting.bundle_in_use import expectations
+from eth_pipeline.signals.forecasting.bundle_in_use import production_bundle as current_bundle_of
+from eth_pipeline.signals.forecasting.shadow_bundle import bring_candidate
 
 
 @dg.asset(

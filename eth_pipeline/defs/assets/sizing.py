@@ -12,7 +12,7 @@ from eth_pipeline.defs.presentation import OWNERS, interval, markdown_table
 from eth_pipeline.defs.resources import Pipeline
 from eth_pipeline.models.quantile import train_quantiles
 from eth_pipeline.models.regime import train_regime
-from eth_pipeline.registry.sizing_parts import quantile_parts, regime_parts, save_sizing
+from eth_pipeline.registry.bundles.sizing_parts import quantile_parts, regime_parts, save_sizing
 
 
 @dg.asset(

@@ -18,7 +18,7 @@ from eth_pipeline.features.catalogue import features_contract
 from eth_pipeline.operations.plan.bundle_check import REFERENCE_ROWS, check_bundle
 from eth_pipeline.operations.plan.summary import comparison_json, comparison_markdown
 from eth_pipeline.registry.atomic import replaced_folder
-from eth_pipeline.registry.verification import fingerprint, read_contract, read_report
+from eth_pipeline.registry.bundles.verification import fingerprint, read_contract, read_report
 
 COMPARISON_MARKDOWN, COMPARISON_JSON = "comparison.md", "comparison.json"
 

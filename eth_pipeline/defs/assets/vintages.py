@@ -1,7 +1,7 @@
 """Model plane, looking back: a model per month as it could have been trained then, and what it said of that month.
 
 Belongs here: the monthly partitions. Does not belong: training (`models.vintage`), scoring
-(`models.vintage_forecasts`), the storage of models (`registry.vintages`). A partition is a month: the vintage
+(`models.vintage_forecasts`), the storage of models (`registry.runs.vintages`). A partition is a month: the vintage
 `2024-05-01` knows nothing from May 2024 on and forecasts May 2024. The primary's months are partitions of their own,
 since signals and accounts are rebuilt from them.
 """
@@ -31,9 +31,15 @@ from eth_pipeline.models.quantile_forest import QuantileParameters
 from eth_pipeline.models.vintage import Vintage, train_vintage
 from eth_pipeline.models.vintage_forecasts import score_vintage
 from eth_pipeline.operations.manifest import code_version
-from eth_pipeline.registry.vintages import VintageRecord, load_vintage, save_vintage, upgrade_forecasts, vintage_folder
+from eth_pipeline.registry.runs.vintages import (
+    VintageRecord,
+    load_vintage,
+    save_vintage,
+    upgrade_forecasts,
+    vintage_folder,
+)
 from eth_pipeline.settings import Settings
-from eth_pipeline.signals.bundle_in_use import running_schema
+from eth_pipeline.signals.forecasting.bundle_in_use import running_schema
 
 _FEWEST_LABELS = 100
 

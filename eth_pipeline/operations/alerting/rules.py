@@ -16,9 +16,9 @@ from eth_pipeline.contracts.wording import alerts as wording
 from eth_pipeline.models.drift import DriftReport
 from eth_pipeline.operations.alerting.evidence import Disk, ExchangeTrouble, FailedCheck, FailedRun
 from eth_pipeline.operations.alerting.kinds import Condition, Happening
-from eth_pipeline.registry.alias import AliasCheck
-from eth_pipeline.registry.promotion_log import PromotionEntry
-from eth_pipeline.signals.states import PastHour
+from eth_pipeline.registry.promotions.alias import AliasCheck
+from eth_pipeline.registry.promotions.promotion_log import PromotionEntry
+from eth_pipeline.signals.gating.states import PastHour
 
 _STALE = frozenset({ReasonCode.STREAM_STALE, ReasonCode.STREAM_ABSENT})
 _TOLD_MOVES_AT_ONCE = 10

@@ -18,9 +18,9 @@ from eth_pipeline.operations.alerting import evidence, rules
 from eth_pipeline.operations.alerting.book import open_book
 from eth_pipeline.operations.alerting.delivery import deliver, usable_targets
 from eth_pipeline.operations.alerting.kinds import Condition, Happening
-from eth_pipeline.registry.alias import check_alias
 from eth_pipeline.registry.mlflow_store import RegistryStore
-from eth_pipeline.registry.promotion_log import PromotionLog
+from eth_pipeline.registry.promotions.alias import check_alias
+from eth_pipeline.registry.promotions.promotion_log import PromotionLog
 from eth_pipeline.settings import AlertSettings, Settings
 
 _LOG = logging.getLogger("eth_pipeline.alerts")

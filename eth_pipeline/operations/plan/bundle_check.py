@@ -1,7 +1,7 @@
 """Is the bundle what will run: sound files, the same answers from two runtimes, fast enough for the hourly run.
 
 Belongs here: the questions to a finished bundle, on real rows. Does not belong: the proof at export, against the model
-it came from (`models.parity`); signatures and decisions (`registry.verification`).
+it came from (`models.parity`); signatures and decisions (`registry.bundles.verification`).
 
 The second runtime is ONNX's own reference evaluator, which shares no kernel with ONNX Runtime. It is slow, so it sees
 few rows; the export's proof saw thousands.
@@ -17,8 +17,13 @@ import polars as pl
 
 from eth_pipeline.contracts.artifact import MODELS, RuntimeContract
 from eth_pipeline.errors import ModelRefused
-from eth_pipeline.registry.onnx_graph import Expected, expected_of, require_fitting_session, require_sound_models
-from eth_pipeline.signals.onnx_inputs import InputLayout, OnnxInputs, onnx_inputs
+from eth_pipeline.registry.bundles.onnx_graph import (
+    Expected,
+    expected_of,
+    require_fitting_session,
+    require_sound_models,
+)
+from eth_pipeline.signals.forecasting.onnx_inputs import InputLayout, OnnxInputs, onnx_inputs
 
 MOST_MILLISECONDS = 500.0
 """All models of one hour, 95th percentile; the hourly run has seconds, and other hosts are slower than a node."""

@@ -13,7 +13,11 @@ import httpx2
 
 from eth_pipeline.errors import RegistryUnavailable
 from eth_pipeline.registry.atomic import exclusive
-from eth_pipeline.registry.mlflow_environment import hand_over_credentials, quiet_after_import, settle_before_import
+from eth_pipeline.registry.runs.mlflow_environment import (
+    hand_over_credentials,
+    quiet_after_import,
+    settle_before_import,
+)
 from eth_pipeline.settings.url_secrets import split_credentials
 
 

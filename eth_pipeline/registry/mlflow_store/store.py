@@ -1,7 +1,7 @@
 """Bundles in MLflow: registering one, remembering one from elsewhere, counting what was tried.
 
 Belongs here: runs and what is logged with them. Does not belong: versions that are there (`versions`), what a record
-holds (`registry.run_record`).
+holds (`registry.runs.run_record`).
 """
 
 import tempfile
@@ -12,11 +12,11 @@ from typing import Any
 from eth_pipeline.contracts.artifact import PromotionDecision
 from eth_pipeline.errors import DecisionRefused
 from eth_pipeline.models.report import EvaluationReport
+from eth_pipeline.registry.bundles.served_folder import save_served
+from eth_pipeline.registry.bundles.verification import fingerprint, read_data_versions
 from eth_pipeline.registry.mlflow_store.versions import CANDIDATE, RegisteredVersion, Versions
-from eth_pipeline.registry.run_record import RunRecord, log_record
-from eth_pipeline.registry.served_folder import save_served
-from eth_pipeline.registry.tries import all_runs, count_tries
-from eth_pipeline.registry.verification import fingerprint, read_data_versions
+from eth_pipeline.registry.runs.run_record import RunRecord, log_record
+from eth_pipeline.registry.runs.tries import all_runs, count_tries
 
 _MODEL = "model"
 
@@ -150,7 +150,7 @@ class RegistryStore(Versions):
     def tries(self, *, symbol: str | None = None, provenance: str | None = None, including: str | None = None) -> int:
         """Number of configurations ever tried on one history, deleted runs included.
 
-        What counts as one is said in `registry.tries`.
+        What counts as one is said in `registry.runs.tries`.
 
         Args:
             symbol: only runs about it; empty counts all.

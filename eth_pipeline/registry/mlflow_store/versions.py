@@ -1,7 +1,7 @@
 """Versions of the registered model: what their tags say, which of them the aliases name, their files.
 
 Belongs here: reading a version, moving an alias, the anchor of the promotion log. Does not belong: making a version
-(`store`), whether one may be named (`registry.promotion`, `registry.rollback`).
+(`store`), whether one may be named (`registry.promotions.promotion`, `registry.promotions.rollback`).
 """
 
 from dataclasses import dataclass
@@ -10,11 +10,11 @@ from typing import Any
 from urllib.parse import unquote, urlparse
 
 from eth_pipeline.errors import BundleRefused
-from eth_pipeline.registry.layout import bundle_files
-from eth_pipeline.registry.log_state import LogHead
+from eth_pipeline.registry.bundles.layout import bundle_files
+from eth_pipeline.registry.bundles.served_folder import BUNDLE
+from eth_pipeline.registry.bundles.verification import FINGERPRINT
+from eth_pipeline.registry.log_head import LogHead
 from eth_pipeline.registry.mlflow_store.connection import Connection
-from eth_pipeline.registry.served_folder import BUNDLE
-from eth_pipeline.registry.verification import FINGERPRINT
 
 CANDIDATE = "candidate"
 PRODUCTION = "production"

@@ -1,6 +1,6 @@
 """The budget of requests: limits of the exchange kept, refusals obeyed.
 
-Belongs here: adding up what one hour asked. Does not belong: spending (`exchange.budget`).
+Belongs here: adding up what one hour asked. Does not belong: spending (`exchange.http.budget`).
 """
 
 from collections.abc import Iterator, Sequence

@@ -17,9 +17,9 @@ from eth_pipeline.contracts.decision_tables import TRANSITIONS
 from eth_pipeline.contracts.signal import SignalRecord
 from eth_pipeline.errors import ContractViolation
 from eth_pipeline.lake import Lake
-from eth_pipeline.registry.promotion_log import PromotionLog
+from eth_pipeline.registry.promotions.promotion_log import PromotionLog
 from eth_pipeline.settings import Settings
-from eth_pipeline.signals.transitions import new_transitions
+from eth_pipeline.signals.gating.transitions import new_transitions
 
 
 def no_event_lost(lake: Lake, records: Sequence[SignalRecord], *, settings: Settings, since: datetime) -> Iterator[str]:

@@ -15,11 +15,11 @@ from eth_pipeline.contracts.table import INSTANT
 from eth_pipeline.contracts.tables import STREAMS
 from eth_pipeline.errors import BundleRefused
 from eth_pipeline.lake import Lake
-from eth_pipeline.registry.verification import verify_bundle
+from eth_pipeline.registry.bundles.verification import verify_bundle
 from eth_pipeline.sandbox.market import Market
 from eth_pipeline.settings import Settings
-from eth_pipeline.signals.bundle_in_use import expectations
-from eth_pipeline.signals.freshness import DATA_TIME, expected_symbols
+from eth_pipeline.signals.forecasting.bundle_in_use import expectations
+from eth_pipeline.signals.gating.freshness import DATA_TIME, expected_symbols
 from eth_pipeline.soak.truth import differences
 
 _DECISIVE = ("klines", "mark_klines")
