@@ -20,7 +20,7 @@ from benchmarks.figure import print_figure
 from benchmarks.real_history import SYMBOL, recorded_sources
 from eth_pipeline.contracts.table import INSTANT
 from eth_pipeline.labels.direction import build_labels
-from eth_pipeline.models.metrics import auc
+from eth_pipeline.models.figures.metrics import auc
 from eth_pipeline.settings import Settings, TrainingSettings
 from eth_pipeline.signals.history import HistoricalInputs, decide_history, hours_between
 from eth_pipeline.signals.technical.consensus import FULL_AGREEMENT, HISTORY_NEEDED, signed_strength

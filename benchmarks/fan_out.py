@@ -24,7 +24,7 @@ import numpy as np
 import psutil
 
 from benchmarks.figure import compared, print_figure
-from eth_pipeline.cli.fan_out import Workers, fan_out
+from eth_pipeline.cli.training.fan_out import Workers, fan_out
 
 HORIZONS = (5, 12, 24)
 SEED = 7
@@ -34,9 +34,9 @@ def train_one(number: int, *, hours: int, features: int) -> str:
     """sha256 of the exported models of one vintage."""
     from datetime import UTC, datetime, timedelta
 
-    from eth_pipeline.models.boosting import Boosting, BoostingParameters
     from eth_pipeline.models.dataset import HorizonTarget, TrainingSet
-    from eth_pipeline.models.vintage import train_vintage
+    from eth_pipeline.models.trees.boosting import Boosting, BoostingParameters
+    from eth_pipeline.models.vintages.vintage import train_vintage
     from eth_pipeline.settings import TrainingSettings
 
     random = np.random.default_rng(SEED + number)

@@ -25,10 +25,10 @@ from benchmarks.real_history import FIRST_SCORED, shown, training_set
 from eth_pipeline.models.cloud import cloud_distances, distance_to_cloud, make_cloud
 from eth_pipeline.models.dataset import TrainingSet
 from eth_pipeline.models.drift import WINDOW_ROWS, make_drift_reference, measure_drift
-from eth_pipeline.models.mixture import VOLATILITIES, RegimeInput
-from eth_pipeline.models.quantile import train_quantiles
-from eth_pipeline.models.quantile_forest import QuantileParameters
-from eth_pipeline.models.regime import train_regime
+from eth_pipeline.models.sizing.mixture import VOLATILITIES, RegimeInput
+from eth_pipeline.models.sizing.quantile import train_quantiles
+from eth_pipeline.models.sizing.regime import train_regime
+from eth_pipeline.models.trees.quantile_forest import QuantileParameters
 from eth_pipeline.settings import TrainingSettings
 
 MORE_INPUTS = (*VOLATILITIES, RegimeInput("efficiency_72h", log=False), RegimeInput("volume_ratio_24_168h", log=False))

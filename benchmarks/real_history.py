@@ -34,16 +34,16 @@ from eth_pipeline.features.sources import FeatureSources
 from eth_pipeline.labels.direction import build_labels
 from eth_pipeline.models.algorithms import LIGHTGBM, forecaster_named
 from eth_pipeline.models.baselines import find_volatility_feature
-from eth_pipeline.models.boosting import Boosting, BoostingParameters
-from eth_pipeline.models.comparison import compare_members
 from eth_pipeline.models.dataset import TrainingSet, make_training_set
-from eth_pipeline.models.evaluation import primary_horizon_hours, verdict, volatility_level
+from eth_pipeline.models.figures.comparison import compare_members
+from eth_pipeline.models.figures.evaluation import primary_horizon_hours, verdict, volatility_level
+from eth_pipeline.models.figures.horizon_figures import Rivals, horizon_report
+from eth_pipeline.models.figures.metrics import auc
+from eth_pipeline.models.figures.permutation import permutation_importance
+from eth_pipeline.models.figures.report import Decile, Estimate, HorizonReport, PermutationReport
 from eth_pipeline.models.forecaster import Forecaster
-from eth_pipeline.models.horizon_figures import Rivals, horizon_report
-from eth_pipeline.models.metrics import auc
-from eth_pipeline.models.permutation import permutation_importance
-from eth_pipeline.models.report import Decile, Estimate, HorizonReport, PermutationReport
 from eth_pipeline.models.stacking import fit_stack
+from eth_pipeline.models.trees.boosting import Boosting, BoostingParameters
 from eth_pipeline.models.walk_forward import walk_forward
 from eth_pipeline.sandbox.replay import ReplayMarket
 from eth_pipeline.settings import TrainingSettings

@@ -28,11 +28,11 @@ from eth_pipeline.features.catalogue import available_feature_names, features_co
 from eth_pipeline.features.sources import FeatureSources
 from eth_pipeline.labels.direction import build_labels
 from eth_pipeline.lake import Lake
-from eth_pipeline.models.boosting import Boosting
 from eth_pipeline.models.dataset import make_training_set
-from eth_pipeline.models.quantile_forest import QuantileParameters
-from eth_pipeline.models.vintage import train_vintage
-from eth_pipeline.models.vintage_forecasts import score_vintage
+from eth_pipeline.models.trees.boosting import Boosting
+from eth_pipeline.models.trees.quantile_forest import QuantileParameters
+from eth_pipeline.models.vintages.vintage import train_vintage
+from eth_pipeline.models.vintages.vintage_forecasts import score_vintage
 from eth_pipeline.settings import Settings
 from eth_pipeline.trading.performance import report
 from eth_pipeline.trading.rebuild import read_span, rebuild

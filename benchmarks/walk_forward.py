@@ -21,9 +21,9 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 import numpy as np
 
 from benchmarks.figure import at_most, print_figure
-from eth_pipeline.models.boosting import Boosting, BoostingParameters
 from eth_pipeline.models.candidate import train_candidate
 from eth_pipeline.models.dataset import HorizonTarget, TrainingSet
+from eth_pipeline.models.trees.boosting import Boosting, BoostingParameters
 from eth_pipeline.models.walk_forward import walk_forward, windows_by_index
 from eth_pipeline.settings import TrainingSettings
 

@@ -13,16 +13,16 @@ import numpy as np
 import polars as pl
 
 from eth_pipeline.models.algorithms import CROSS_ASSET, LIGHTGBM, LSTM, TFT
-from eth_pipeline.models.boosting import Boosting
-from eth_pipeline.models.bootstrap import WeeklyResamples
 from eth_pipeline.models.dataset import TrainingSet
 from eth_pipeline.models.feature_view import FeatureView
+from eth_pipeline.models.figures.bootstrap import WeeklyResamples
+from eth_pipeline.models.figures.metrics import auc, cost_outcome
+from eth_pipeline.models.figures.report import Estimate
 from eth_pipeline.models.forecaster import Forecaster
-from eth_pipeline.models.metrics import auc, cost_outcome
 from eth_pipeline.models.networks.lstm import Lstm, LstmParameters
 from eth_pipeline.models.networks.schedule import TrainingSchedule
 from eth_pipeline.models.networks.tft import Tft, TftParameters
-from eth_pipeline.models.report import Estimate
+from eth_pipeline.models.trees.boosting import Boosting
 from eth_pipeline_tests.planted_history import QUICK, SMALL, planted_history
 
 ROWS = 10_000

@@ -5,8 +5,8 @@ Belongs here: making histories. Does not belong: expectations.
 
 import numpy as np
 
-from eth_pipeline.models.boosting import BoostingParameters
 from eth_pipeline.models.dataset import HorizonTarget, TrainingSet
+from eth_pipeline.models.trees.boosting import BoostingParameters
 from eth_pipeline.settings import TrainingSettings
 
 HOUR = np.timedelta64(1, "h")

@@ -21,7 +21,7 @@ from eth_pipeline.contracts.artifact import (
     RuntimeContract,
     feature_schema_digest,
 )
-from eth_pipeline.models.report import (
+from eth_pipeline.models.figures.report import (
     CostLabelFigures,
     Decile,
     Estimate,

@@ -12,8 +12,8 @@ from pathlib import Path
 import dask
 import pytest
 
-from eth_pipeline.cli.fan_out import Finished, Workers, crew, fan_out, require_private
 from eth_pipeline.cli.processes import accepts, free_port
+from eth_pipeline.cli.training.fan_out import Finished, Workers, crew, fan_out, require_private
 from eth_pipeline.errors import NeedsHuman, RetryLater, SettingsInvalid
 from eth_pipeline_tests.waiting import wait_until
 

@@ -17,11 +17,11 @@ import pytest
 from typer.testing import CliRunner, Result
 
 from eth_pipeline.cli import app
-from eth_pipeline.cli.search import score
-from eth_pipeline.cli.search_space import CHOICES, LARGEST, chosen, forecaster_of
-from eth_pipeline.cli.symbol_home import link_streams, prepare_symbol, require_symbols
-from eth_pipeline.cli.vintage_tasks import VintageTask, train_one
-from eth_pipeline.cli.vintages import known_algorithms, months, tasks
+from eth_pipeline.cli.training.search import score
+from eth_pipeline.cli.training.search_space import CHOICES, LARGEST, chosen, forecaster_of
+from eth_pipeline.cli.training.symbol_home import link_streams, prepare_symbol, require_symbols
+from eth_pipeline.cli.training.vintage_tasks import VintageTask, train_one
+from eth_pipeline.cli.training.vintages import known_algorithms, months, tasks
 from eth_pipeline.contracts.model_tables import HISTORICAL_FORECASTS, TRIED_PNL
 from eth_pipeline.errors import SettingsInvalid
 from eth_pipeline.lake import Lake

@@ -9,7 +9,7 @@ from pathlib import Path
 import dagster as dg
 import pytest
 
-from eth_pipeline.cli.plan_outlook import why_of
+from eth_pipeline.cli.plan.outlook import why_of
 from eth_pipeline.definitions import defs
 from eth_pipeline.defs.jobs import PLAN_JOBS
 from eth_pipeline.defs.plan_work import (

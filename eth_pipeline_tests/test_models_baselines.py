@@ -7,7 +7,7 @@ import pytest
 
 from eth_pipeline.errors import ContractViolation
 from eth_pipeline.models.baselines import find_volatility_feature, volatility_probability
-from eth_pipeline.models.metrics import auc
+from eth_pipeline.models.figures.metrics import auc
 from eth_pipeline_tests.planted_history import VOLATILITY, planted_history
 
 

@@ -1,11 +1,11 @@
-"""Tests of eth_pipeline.models.binning: one binned matrix, and exactly the rows and labels that were asked for."""
+"""Tests of models.trees.binning: one binned matrix, and exactly the rows and labels that were asked for."""
 
 import numpy as np
 import pytest
 from lightgbm import Booster, Dataset
 
-from eth_pipeline.models.binning import Binned
 from eth_pipeline.models.dataset import Rows, TrainingSet
+from eth_pipeline.models.trees.binning import Binned
 from eth_pipeline_tests.planted_history import QUICK, planted_history
 
 LEARNT = np.arange(100, 1_100)

@@ -1,14 +1,14 @@
-"""Tests of eth_pipeline.models.boosting."""
+"""Tests of eth_pipeline.models.trees.boosting."""
 
 from dataclasses import fields, replace
 
 import numpy as np
 import pytest
 
-from eth_pipeline.models.boosting import Boosting, BoostingParameters
 from eth_pipeline.models.dataset import TrainingSet
+from eth_pipeline.models.figures.metrics import auc
 from eth_pipeline.models.folds import Fold
-from eth_pipeline.models.metrics import auc
+from eth_pipeline.models.trees.boosting import Boosting, BoostingParameters
 from eth_pipeline_tests.planted_history import QUICK, planted_history
 
 FOLD = Fold(0, np.datetime64("2022-05-01"), np.arange(0, 2_000), np.arange(2_040, 2_500), np.arange(2_540, 3_000))

@@ -1,12 +1,12 @@
-"""Tests of eth_pipeline.models.bootstrap."""
+"""Tests of eth_pipeline.models.figures.bootstrap."""
 
 import numpy as np
 import pytest
 from sklearn.metrics import roc_auc_score
 
-from eth_pipeline.models.bootstrap import WeeklyResamples
 from eth_pipeline.models.dataset import Times
-from eth_pipeline.models.metrics import auc, decile_spread_bps
+from eth_pipeline.models.figures.bootstrap import WeeklyResamples
+from eth_pipeline.models.figures.metrics import auc, decile_spread_bps
 
 HOUR = np.timedelta64(1, "h")
 

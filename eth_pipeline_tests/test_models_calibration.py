@@ -5,7 +5,7 @@ import pytest
 from sklearn.linear_model import LogisticRegression
 
 from eth_pipeline.models.calibration import MIN_SLOPE, Calibration, fit_calibration, fit_logistic, logit, sigmoid
-from eth_pipeline.models.metrics import calibration_error, log_loss
+from eth_pipeline.models.figures.metrics import calibration_error, log_loss
 
 
 def overconfident(rows: int, *, seed: int) -> tuple[np.ndarray, np.ndarray]:

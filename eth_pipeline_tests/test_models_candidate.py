@@ -8,15 +8,15 @@ import onnxruntime
 import polars as pl
 import pytest
 
-from eth_pipeline.models.boosting import Boosting
 from eth_pipeline.models.calibration import Calibration
 from eth_pipeline.models.candidate import Candidate, Scrutiny, train_candidate
 from eth_pipeline.models.dataset import TrainingSet
-from eth_pipeline.models.evaluation import primary_horizon_hours, verdict
-from eth_pipeline.models.horizon_figures import Rivals, horizon_report
-from eth_pipeline.models.metrics import auc
-from eth_pipeline.models.pnl import daily_pnl
-from eth_pipeline.models.report import Estimate, EvaluationReport
+from eth_pipeline.models.figures.evaluation import primary_horizon_hours, verdict
+from eth_pipeline.models.figures.horizon_figures import Rivals, horizon_report
+from eth_pipeline.models.figures.metrics import auc
+from eth_pipeline.models.figures.pnl import daily_pnl
+from eth_pipeline.models.figures.report import Estimate, EvaluationReport
+from eth_pipeline.models.trees.boosting import Boosting
 from eth_pipeline.models.walk_forward import walk_forward
 from eth_pipeline.registry.promotions.gates import evaluate_gates
 from eth_pipeline.settings import load_settings

@@ -1,4 +1,4 @@
-"""Tests of eth_pipeline.models.comparison: paired, on the hours that both forecast."""
+"""Tests of eth_pipeline.models.figures.comparison: paired, on the hours that both forecast."""
 
 from datetime import UTC, datetime, timedelta
 
@@ -7,7 +7,7 @@ import polars as pl
 import pytest
 from sklearn.metrics import log_loss, roc_auc_score
 
-from eth_pipeline.models.comparison import compare_members
+from eth_pipeline.models.figures.comparison import compare_members
 from eth_pipeline.settings import TrainingSettings
 
 BEGIN = datetime(2023, 1, 1, tzinfo=UTC)

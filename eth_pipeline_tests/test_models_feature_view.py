@@ -5,10 +5,10 @@ import onnxruntime
 import pytest
 
 from eth_pipeline.errors import ContractViolation
-from eth_pipeline.models.boosting import Boosting
 from eth_pipeline.models.dataset import TrainingSet
 from eth_pipeline.models.feature_view import FeatureView, FittedFeatureView
 from eth_pipeline.models.parity import check_parity
+from eth_pipeline.models.trees.boosting import Boosting
 from eth_pipeline_tests.planted_history import QUICK, planted_history
 
 VIEW = FeatureView(Boosting(QUICK), name="cross_asset", prefixes=("noise_", "skill"))

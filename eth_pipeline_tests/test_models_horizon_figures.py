@@ -1,4 +1,4 @@
-"""Tests of eth_pipeline.models.horizon_figures: each figure on its own rows, beside its baselines, in plain JSON."""
+"""Tests of models.figures.horizon_figures: each figure on its own rows, beside its baselines, in plain JSON."""
 
 import json
 import math
@@ -10,9 +10,9 @@ import pytest
 from sklearn.metrics import roc_auc_score
 
 from eth_pipeline.labels.direction import build_labels
-from eth_pipeline.models.horizon_figures import Rivals, horizon_report
-from eth_pipeline.models.metrics import cost_outcome
-from eth_pipeline.models.report import Estimate, HorizonReport
+from eth_pipeline.models.figures.horizon_figures import Rivals, horizon_report
+from eth_pipeline.models.figures.metrics import cost_outcome
+from eth_pipeline.models.figures.report import Estimate, HorizonReport
 from eth_pipeline.models.walk_forward import OOF_SCHEMA
 from eth_pipeline.settings import TrainingSettings
 from eth_pipeline_tests.planted_history import HOUR

@@ -1,11 +1,11 @@
-"""Tests of eth_pipeline.models.metrics, against scikit-learn where it has the figure."""
+"""Tests of eth_pipeline.models.figures.metrics, against scikit-learn where it has the figure."""
 
 import numpy as np
 import pytest
 from sklearn import metrics as oracle
 from sklearn.calibration import calibration_curve
 
-from eth_pipeline.models import metrics
+from eth_pipeline.models.figures import metrics
 
 
 @pytest.mark.parametrize("levels", [3, 50, 1_000_000])

@@ -1,4 +1,4 @@
-"""Tests of eth_pipeline.models.multiple_testing: published examples, hand-made ones, and a slow rewriting as oracle."""
+"""Tests of models.figures.multiple_testing: published examples, hand-made ones, and a slow rewriting as oracle."""
 
 from itertools import combinations
 
@@ -6,8 +6,12 @@ import numpy as np
 import pytest
 
 from eth_pipeline.errors import ContractViolation
-from eth_pipeline.models.multiple_testing import deflated_sharpe_ratio, expected_best_sharpe, overfitting_probability
-from eth_pipeline.models.pnl import Moments, moments
+from eth_pipeline.models.figures.multiple_testing import (
+    deflated_sharpe_ratio,
+    expected_best_sharpe,
+    overfitting_probability,
+)
+from eth_pipeline.models.figures.pnl import Moments, moments
 
 PUBLISHED = Moments(periods=1_250, sharpe=2.5 / np.sqrt(250), skewness=-3.0, kurtosis=10.0)
 """Bailey and Lopez de Prado (2014), numerical example: an annualised ratio of 2.5 over five years of days."""

@@ -12,10 +12,10 @@ import pytest
 
 from eth_pipeline.errors import ContractViolation, ParityFailed
 from eth_pipeline.models.algorithms import LSTM, TFT, forecaster_named
-from eth_pipeline.models.bootstrap import WeeklyResamples
 from eth_pipeline.models.dataset import TrainingSet
+from eth_pipeline.models.figures.bootstrap import WeeklyResamples
+from eth_pipeline.models.figures.metrics import auc
 from eth_pipeline.models.forecaster import Forecaster
-from eth_pipeline.models.metrics import auc
 from eth_pipeline.models.networks.fitted import FittedNetwork
 from eth_pipeline.models.networks.lstm import LstmParameters
 from eth_pipeline.models.networks.tft import TftParameters, interpret

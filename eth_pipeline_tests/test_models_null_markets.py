@@ -16,12 +16,12 @@ import pytest
 
 from eth_pipeline.models.algorithms import ALGORITHMS, LIGHTGBM
 from eth_pipeline.models.candidate import Candidate, Scrutiny, train_candidate
-from eth_pipeline.models.comparison import compare_members
 from eth_pipeline.models.dataset import TrainingSet
-from eth_pipeline.models.quantile import train_quantiles
-from eth_pipeline.models.quantile_forest import QuantileParameters
+from eth_pipeline.models.figures.comparison import compare_members
+from eth_pipeline.models.sizing.quantile import train_quantiles
 from eth_pipeline.models.stacking import ALGORITHM as STACK
 from eth_pipeline.models.stacking import fit_stack
+from eth_pipeline.models.trees.quantile_forest import QuantileParameters
 from eth_pipeline.registry.promotions.gates import evaluate_gates
 from eth_pipeline.registry.promotions.stacking_switch import judge_stack
 from eth_pipeline.settings import load_settings

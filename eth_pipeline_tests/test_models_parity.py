@@ -5,10 +5,10 @@ import onnx
 import pytest
 
 from eth_pipeline.errors import ParityFailed
-from eth_pipeline.models.boosting import Boosting, FittedBoosting
 from eth_pipeline.models.dataset import Floats, Matrix, TrainingSet
 from eth_pipeline.models.forecaster import OnnxModel, Probes
 from eth_pipeline.models.parity import TOLERANCE, check_parity, probe_rows
+from eth_pipeline.models.trees.boosting import Boosting, FittedBoosting
 from eth_pipeline_tests.planted_history import QUICK, planted_history
 
 

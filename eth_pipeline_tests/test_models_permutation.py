@@ -1,14 +1,14 @@
-"""Tests of eth_pipeline.models.permutation."""
+"""Tests of eth_pipeline.models.figures.permutation."""
 
 from dataclasses import replace
 
 import numpy as np
 import pytest
 
-from eth_pipeline.models.boosting import Boosting
 from eth_pipeline.models.dataset import TrainingSet
-from eth_pipeline.models.permutation import WEEK_HOURS, lenders, permutation_importance
-from eth_pipeline.models.report import PermutationReport
+from eth_pipeline.models.figures.permutation import WEEK_HOURS, lenders, permutation_importance
+from eth_pipeline.models.figures.report import PermutationReport
+from eth_pipeline.models.trees.boosting import Boosting
 from eth_pipeline.models.walk_forward import KeptWindow, walk_forward
 from eth_pipeline_tests.planted_history import QUICK, SMALL, VOLATILITY, planted_history
 

@@ -1,4 +1,4 @@
-"""Tests of eth_pipeline.models.pnl and .pnl_figures."""
+"""Tests of eth_pipeline.models.figures.pnl and .pnl_figures."""
 
 import json
 
@@ -6,8 +6,8 @@ import numpy as np
 import polars as pl
 import pytest
 
-from eth_pipeline.models.bootstrap import WeeklyResamples
-from eth_pipeline.models.pnl import (
+from eth_pipeline.models.figures.bootstrap import WeeklyResamples
+from eth_pipeline.models.figures.pnl import (
     PNL_SCHEMA,
     WEEKS_PER_YEAR,
     daily_pnl,
@@ -17,7 +17,7 @@ from eth_pipeline.models.pnl import (
     turnover_per_day,
     weekly_sums,
 )
-from eth_pipeline.models.pnl_figures import net_pnl, tries_by_day
+from eth_pipeline.models.figures.pnl_figures import net_pnl, tries_by_day
 
 HOUR = np.timedelta64(1, "h")
 START = np.datetime64("2024-01-04", "us")  # a Thursday, where numpy's weeks begin

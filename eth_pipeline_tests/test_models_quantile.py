@@ -1,4 +1,4 @@
-"""Tests of eth_pipeline.models.quantile, quantile_forest and the quantile part of sizing_report."""
+"""Tests of eth_pipeline.models.sizing.quantile, quantile_forest and the quantile part of sizing_report."""
 
 from dataclasses import fields, replace
 
@@ -10,16 +10,21 @@ from sklearn.metrics import mean_pinball_loss
 
 from eth_pipeline.errors import ParityFailed, SettingsInvalid
 from eth_pipeline.models.dataset import HorizonTarget, TrainingSet
+from eth_pipeline.models.figures.sizing_report import pinball_loss, quantile_horizon_report
 from eth_pipeline.models.parity import check_parity
-from eth_pipeline.models.quantile import QUANTILE_OOF_SCHEMA, TrainedQuantiles, quantile_walk_forward, train_quantiles
-from eth_pipeline.models.quantile_forest import (
+from eth_pipeline.models.sizing.quantile import (
+    QUANTILE_OOF_SCHEMA,
+    TrainedQuantiles,
+    quantile_walk_forward,
+    train_quantiles,
+)
+from eth_pipeline.models.trees.quantile_forest import (
     LEVELS,
     FittedQuantiles,
     QuantileParameters,
     conformal_offsets,
     fit_quantiles,
 )
-from eth_pipeline.models.sizing_report import pinball_loss, quantile_horizon_report
 from eth_pipeline.settings import TrainingSettings
 
 HOUR = np.timedelta64(1, "h")

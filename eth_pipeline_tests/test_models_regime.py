@@ -1,4 +1,4 @@
-"""Tests of eth_pipeline.models.regime and eth_pipeline.models.mixture."""
+"""Tests of eth_pipeline.models.sizing.regime and eth_pipeline.models.sizing.mixture."""
 
 from dataclasses import replace
 
@@ -10,9 +10,9 @@ from scipy.stats import norm
 
 from eth_pipeline.errors import ContractViolation, ParityFailed
 from eth_pipeline.models.dataset import HorizonTarget, TrainingSet
-from eth_pipeline.models.mixture import STATES, VOLATILITIES, FittedRegime, RegimeInput, fit_regime
 from eth_pipeline.models.parity import check_parity
-from eth_pipeline.models.regime import REGIME_OOF_SCHEMA, TrainedRegime, regime_walk_forward, train_regime
+from eth_pipeline.models.sizing.mixture import STATES, VOLATILITIES, FittedRegime, RegimeInput, fit_regime
+from eth_pipeline.models.sizing.regime import REGIME_OOF_SCHEMA, TrainedRegime, regime_walk_forward, train_regime
 from eth_pipeline.settings import TrainingSettings
 
 HOUR = np.timedelta64(1, "h")

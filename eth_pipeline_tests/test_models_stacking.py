@@ -7,9 +7,9 @@ import polars as pl
 import pytest
 
 from eth_pipeline.errors import ContractViolation
-from eth_pipeline.models.bootstrap import WeeklyResamples
 from eth_pipeline.models.calibration import logit, sigmoid
-from eth_pipeline.models.metrics import auc
+from eth_pipeline.models.figures.bootstrap import WeeklyResamples
+from eth_pipeline.models.figures.metrics import auc
 from eth_pipeline.models.stacking import fit_stack, fit_weights
 from eth_pipeline.models.walk_forward import OOF_SCHEMA
 from eth_pipeline.settings import TrainingSettings

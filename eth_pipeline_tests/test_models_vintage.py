@@ -7,10 +7,10 @@ import numpy as np
 import pytest
 
 from eth_pipeline.errors import ContractViolation, SettingsInvalid
-from eth_pipeline.models.boosting import Boosting
 from eth_pipeline.models.dataset import HorizonTarget, TrainingSet
-from eth_pipeline.models.vintage import Vintage, train_vintage
-from eth_pipeline.models.vintage_forecasts import score_vintage, windows
+from eth_pipeline.models.trees.boosting import Boosting
+from eth_pipeline.models.vintages.vintage import Vintage, train_vintage
+from eth_pipeline.models.vintages.vintage_forecasts import score_vintage, windows
 from eth_pipeline.models.walk_forward import walk_forward, windows_by_index
 from eth_pipeline_tests.planted_history import QUICK, SMALL, planted_history
 

@@ -1,4 +1,4 @@
-"""Tests of eth_pipeline.models.vintage_sizing: nothing from the cutoff on, and the answers of a bundle."""
+"""Tests of eth_pipeline.models.vintages.vintage_sizing: nothing from the cutoff on, and the answers of a bundle."""
 
 import json
 from dataclasses import replace
@@ -11,12 +11,12 @@ import pytest
 
 from eth_pipeline.contracts.artifact import FeatureInput, HorizonModel, PromotionDecision, RuntimeContract
 from eth_pipeline.contracts.model_tables import HISTORICAL_FORECASTS
-from eth_pipeline.models.boosting import Boosting
 from eth_pipeline.models.dataset import HorizonTarget, TrainingSet
 from eth_pipeline.models.folds import learnable_rows
-from eth_pipeline.models.quantile_forest import QuantileParameters, conformal_offsets, fit_quantiles
-from eth_pipeline.models.vintage import Vintage, train_vintage
-from eth_pipeline.models.vintage_forecasts import score_vintage
+from eth_pipeline.models.trees.boosting import Boosting
+from eth_pipeline.models.trees.quantile_forest import QuantileParameters, conformal_offsets, fit_quantiles
+from eth_pipeline.models.vintages.vintage import Vintage, train_vintage
+from eth_pipeline.models.vintages.vintage_forecasts import score_vintage
 from eth_pipeline.registry.bundles.verification import VerifiedBundle
 from eth_pipeline.registry.runs.vintages import load_vintage, save_vintage
 from eth_pipeline.signals.forecasting.forecast import BundleForecaster

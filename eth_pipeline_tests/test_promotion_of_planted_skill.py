@@ -17,10 +17,10 @@ from eth_pipeline.features.catalogue import available_feature_names
 from eth_pipeline.features.sources import load_sources
 from eth_pipeline.labels.direction import build_labels
 from eth_pipeline.lake import Lake
-from eth_pipeline.models.boosting import Boosting
 from eth_pipeline.models.candidate import train_candidate
 from eth_pipeline.models.dataset import make_training_set
-from eth_pipeline.models.report import EvaluationReport
+from eth_pipeline.models.figures.report import EvaluationReport
+from eth_pipeline.models.trees.boosting import Boosting
 from eth_pipeline.registry.promotions.decision import decide
 from eth_pipeline.sandbox.server import Sandbox
 from eth_pipeline.sandbox.synthetic import SyntheticMarket

@@ -17,11 +17,11 @@ from eth_pipeline.contracts.artifact import (
     RuntimeContract,
 )
 from eth_pipeline.errors import ContractViolation, ProvenanceMismatch
-from eth_pipeline.models.boosting import Boosting
 from eth_pipeline.models.candidate import Candidate, train_candidate
 from eth_pipeline.models.dataset import TrainingSet
 from eth_pipeline.models.drift import DriftReference, measure_drift
 from eth_pipeline.models.stacking import fit_stack
+from eth_pipeline.models.trees.boosting import Boosting
 from eth_pipeline.registry.bundles.bundle import fingerprint, read_report
 from eth_pipeline.registry.bundles.candidate_bundle import Companions, write_candidate
 from eth_pipeline.registry.bundles.trained import load_trained, save_trained, trained_model

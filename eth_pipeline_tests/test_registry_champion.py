@@ -9,7 +9,7 @@ import pytest
 
 from eth_pipeline.contracts.model_tables import OOF_FORECASTS
 from eth_pipeline.lake import Lake
-from eth_pipeline.models.report import Estimate
+from eth_pipeline.models.figures.report import Estimate
 from eth_pipeline.registry.promotions.champion import compare, store_oof
 
 START = datetime(2024, 1, 1, tzinfo=UTC)

@@ -9,7 +9,7 @@ from eth_pipeline.contracts.artifact import PromotionDecision
 from eth_pipeline.contracts.wording import said
 from eth_pipeline.contracts.wording.forecasts import PAYS, TOO_FEW_ROWS, VERDICT
 from eth_pipeline.errors import ProvenanceMismatch
-from eth_pipeline.models.report import EvaluationReport
+from eth_pipeline.models.figures.report import EvaluationReport
 from eth_pipeline.registry.promotions.decision import decide
 from eth_pipeline.settings import GateSettings
 from eth_pipeline_tests.registry_maker import NOW, around, horizon, report

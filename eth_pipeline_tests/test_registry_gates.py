@@ -8,7 +8,7 @@ import pytest
 
 from eth_pipeline.contracts.artifact import GateResult
 from eth_pipeline.contracts.wording import coded, said
-from eth_pipeline.models.report import Estimate, EvaluationReport
+from eth_pipeline.models.figures.report import Estimate, EvaluationReport
 from eth_pipeline.registry.promotions.gates import deflated_lower_bound, evaluate_gates
 from eth_pipeline.settings import GateSettings
 from eth_pipeline_tests.registry_maker import around, horizon, report

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from eth_pipeline.contracts.wording import said
-from eth_pipeline.models.report import EvaluationReport, MemberFigures
+from eth_pipeline.models.figures.report import EvaluationReport, MemberFigures
 from eth_pipeline.registry.promotions.decision import decide
 from eth_pipeline.registry.promotions.stacking_switch import judge_stack
 from eth_pipeline.settings import GateSettings

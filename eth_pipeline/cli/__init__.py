@@ -19,18 +19,17 @@ from eth_pipeline.cli import (
     keys,
     kill_switch,
     node,
-    plan,
     prepare,
     registry,
-    search,
     serving,
     shadow,
     signals,
     soak,
     start,
-    vintages,
 )
 from eth_pipeline.cli.console import out, refuse_on_error
+from eth_pipeline.cli.plan import commands as plan_commands
+from eth_pipeline.cli.training import search, vintages
 
 app = typer.Typer(
     name="eth-pipeline",
@@ -60,7 +59,7 @@ app.add_typer(configuration.app, name="config")
 app.add_typer(vintages.app, name="vintages")
 app.add_typer(node.app, name="node")
 app.command("search")(search.search)
-app.add_typer(plan.app, name="plan")
+app.add_typer(plan_commands.app, name="plan")
 app.add_typer(registry.promotions_app, name="promotions")
 app.add_typer(keys.app, name="keys")
 app.add_typer(registry.bundle_app, name="bundle")

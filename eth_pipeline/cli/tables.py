@@ -17,7 +17,7 @@ from eth_pipeline.contracts.clock import iso
 from eth_pipeline.contracts.signal import SignalRecord
 from eth_pipeline.contracts.wording import coded, said
 from eth_pipeline.contracts.wording.lineage import fact_name, step_name
-from eth_pipeline.models.report import Estimate, EvaluationReport
+from eth_pipeline.models.figures.report import Estimate, EvaluationReport
 from eth_pipeline.operations.host_health import Check
 from eth_pipeline.operations.lineage import LineageStep
 from eth_pipeline.operations.processes import ProcessStatus

@@ -1,7 +1,7 @@
 """What of a plan's stage is finished, on which inputs; read from the materializations, not from a memory of its own.
 
-Belongs here: identity of inputs, finished assets, runs that died. Does not belong: starting a run (`cli.plan_stage`),
-the order of stages (`cli.plan_runner`).
+Belongs here: identity of inputs, finished assets, runs that died. Does not belong: starting a run (`cli.plan.stage`),
+the order of stages (`cli.plan.runner`).
 
 An asset is finished where its newest materialization came from a run of a plan that carried the digest of exactly these
 inputs, and what it made is still there. So whatever was interrupted, whoever interrupted it: what had been stored

@@ -11,7 +11,7 @@ import dagster as dg
 import polars as pl
 
 from eth_pipeline.defs.presentation import image
-from eth_pipeline.models.report import EvaluationReport, PermutationReport
+from eth_pipeline.models.figures.report import EvaluationReport, PermutationReport
 
 _BLUE, _ORANGE, _GREY = "#0072B2", "#D55E00", "#777777"  # colour-blind safe (Okabe and Ito 2008)
 

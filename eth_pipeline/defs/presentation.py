@@ -13,7 +13,7 @@ import dagster as dg
 from eth_pipeline.contracts.clock import iso
 from eth_pipeline.contracts.signal import Reason, StreamFreshness
 from eth_pipeline.contracts.table import Column, TableContract
-from eth_pipeline.models.report import Estimate, EvaluationReport
+from eth_pipeline.models.figures.report import Estimate, EvaluationReport
 
 OWNERS = ["team:operations"]
 

@@ -1,7 +1,8 @@
 """The public archive: verified download of its files, and the copies kept on disk.
 
 Belongs here: `.CHECKSUM`, sha256 before anything is parsed, parallel download. Does not belong: which files there are
-(`archive_files`), what is in one (`bars`, `funding`, `open_interest`), which are wanted (`ingest`).
+(`exchange.formats.archive_files`), what is in one (`exchange.formats.bars`, `exchange.formats.funding`,
+`exchange.formats.open_interest`), which are wanted (`ingest`).
 
 The archive replaces files later. So every file is kept with its sha256 and Last-Modified beside it; one whose
 published sha256 equals the kept one is not fetched again, and a replaced one stays beside its successor.

@@ -1,7 +1,7 @@
 """New rows against the stored ones: what the lake lacks, and what it has with other values.
 
 Belongs here: that comparison, of all symbols together. Does not belong: reading and writing (`lake`), events
-(`findings`).
+(`exchange.doubts.findings`).
 """
 
 from dataclasses import dataclass

@@ -1,6 +1,6 @@
 """REST rows of a time range, page by page, until the range is proven complete.
 
-Belongs here: paging. Does not belong: sending (`transport`), which ranges are wanted (`ingest`), parsing.
+Belongs here: paging. Does not belong: sending (`exchange.http.transport`), which ranges are wanted (`ingest`), parsing.
 
 A short page proves nothing: an exchange that cuts an answer sends the same 200 as a complete one. The next
 request starts after the newest row received, and only an empty answer or the last instant ends a range.

@@ -8,10 +8,10 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 from eth_pipeline.errors import SettingsInvalid
-from eth_pipeline.models.boosting import Boosting
 from eth_pipeline.models.feature_view import FeatureView
 from eth_pipeline.models.forecaster import Forecaster
 from eth_pipeline.models.networks.schedule import TrainingSchedule
+from eth_pipeline.models.trees.boosting import Boosting
 from eth_pipeline.settings import NetworkSettings
 
 LIGHTGBM, CROSS_ASSET, LSTM, TFT = "lightgbm", "cross_asset", "lstm", "tft"

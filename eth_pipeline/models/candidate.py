@@ -19,11 +19,11 @@ import polars as pl
 from eth_pipeline.models.baselines import find_volatility_feature
 from eth_pipeline.models.calibration import fit_calibration
 from eth_pipeline.models.dataset import Matrix, Rows, TrainingSet
-from eth_pipeline.models.evaluation import evaluate, primary_horizon_hours
+from eth_pipeline.models.figures.evaluation import evaluate, primary_horizon_hours
+from eth_pipeline.models.figures.permutation import permutation_importance
+from eth_pipeline.models.figures.report import EvaluationReport
 from eth_pipeline.models.forecaster import FittedForecaster, Forecaster, OnnxModel, Progress
 from eth_pipeline.models.parity import check_parity
-from eth_pipeline.models.permutation import permutation_importance
-from eth_pipeline.models.report import EvaluationReport
 from eth_pipeline.models.thresholds import choose_thresholds
 from eth_pipeline.models.walk_forward import WalkForward, walk_forward
 from eth_pipeline.settings import TrainingSettings

@@ -1,7 +1,7 @@
 """Proof that an exported model is the model it came from, on the rows where exports break.
 
 Belongs here: probe rows, the comparison, the latency of one row. Does not belong: building the graph
-(`models.onnx_export`).
+(`models.trees.onnx_export`).
 
 Random rows prove little: a threshold moved by one float32 step changes nothing until a value lies exactly
 there. So for every split of every tree a row is built that reaches that split, with the split's feature on
@@ -18,9 +18,9 @@ import numpy as np
 
 from eth_pipeline.errors import ParityFailed
 from eth_pipeline.models.dataset import Floats, Matrix
+from eth_pipeline.models.figures.report import ParityReport
 from eth_pipeline.models.forecaster import OnnxModel, Probes
-from eth_pipeline.models.report import ParityReport
-from eth_pipeline.models.tree_splits import exported_threshold
+from eth_pipeline.models.trees.tree_splits import exported_threshold
 
 TOLERANCE = 1e-5
 RANDOM_ROWS = 2_000

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from eth_pipeline.models.dataset import Floats
-from eth_pipeline.models.metrics import BPS, simple_return
+from eth_pipeline.models.figures.metrics import BPS, simple_return
 
 NEVER_LONG = 1.01
 NEVER_SHORT = -0.01

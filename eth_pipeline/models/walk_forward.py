@@ -1,7 +1,7 @@
 """The walk-forward: for every test window, learn from its past, calibrate on its past, then score it once.
 
 Belongs here: the loop over refits and the table of out-of-fold forecasts. Does not belong: the algorithm
-(`models.forecaster`), row selection (`models.folds`), figures (`models.evaluation`).
+(`models.forecaster`), row selection (`models.folds`), figures (`models.figures.evaluation`).
 
 Per window and horizon: fit on train with early stopping on validation; fit the calibration on validation
 forecasts; refit on train and validation together with the rounds found; score the test window. Thresholds of
@@ -24,12 +24,12 @@ import polars as pl
 from eth_pipeline.contracts.table import INSTANT
 from eth_pipeline.errors import SettingsInvalid
 from eth_pipeline.models.baselines import constant_probability, volatility_probability
-from eth_pipeline.models.bootstrap import MIN_ROWS
 from eth_pipeline.models.calibration import Calibration, fit_calibration
 from eth_pipeline.models.dataset import Rows, TrainingSet
+from eth_pipeline.models.figures.bootstrap import MIN_ROWS
+from eth_pipeline.models.figures.metrics import auc
 from eth_pipeline.models.folds import Fold, walk_forward_folds
 from eth_pipeline.models.forecaster import FittedForecaster, Forecaster, Progress
-from eth_pipeline.models.metrics import auc
 from eth_pipeline.models.thresholds import choose_thresholds
 from eth_pipeline.settings import TrainingSettings
 

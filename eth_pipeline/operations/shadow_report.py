@@ -18,7 +18,7 @@ import polars as pl
 
 from eth_pipeline.contracts.clock import HOUR, iso
 from eth_pipeline.models.dataset import Floats
-from eth_pipeline.models.metrics import BPS, auc, calibration_error, equal_count_bins, log_loss, simple_return
+from eth_pipeline.models.figures.metrics import BPS, auc, calibration_error, equal_count_bins, log_loss, simple_return
 from eth_pipeline.operations.shadow_window import Window
 from eth_pipeline.settings import Settings
 

@@ -1,7 +1,7 @@
 """What crossed the air gap on the signal host: snapshots that went out, candidates that came in.
 
-Belongs here: the two lists, and asking them. Does not belong: what travels (`snapshot`,
-`collection`), whether it is admitted (`collection_import`).
+Belongs here: the two lists, and asking them. Does not belong: what travels (`registry.air_gap.snapshot`,
+`registry.air_gap.collection`), whether it is admitted (`registry.air_gap.collection_import`).
 
     <home>/air_gap/exported.jsonl    ExportedSnapshot: one line per export, numbers ascend
     <home>/air_gap/imported.jsonl    ImportedCandidate: one line per candidate that was admitted

@@ -1,7 +1,7 @@
 """Who may come in: the token that a request must carry.
 
 Belongs here: that rule. Does not belong: where the service may listen without one (`contracts.listening`), reading the
-token (`signals.remote.read_token`), routes (`application`).
+token (`signals.forecasting.remote.read_token`), routes (`application`).
 """
 
 import hashlib

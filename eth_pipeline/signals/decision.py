@@ -1,13 +1,15 @@
 """From consensus and forecast to an action and a size.
 
 Belongs here: who decides the direction, what a horizon's vote is worth, how large the position is. Does not belong:
-whether the hour may act at all (`gate`), which forecasts are believed (`guards`), the record (`hourly`).
+whether the hour may act at all (`signals.gating.gate`), which forecasts are believed (`signals.gating.guards`), the
+record (`hourly`).
 
 Where a believed forecast takes part it decides the direction alone. A horizon votes +1 or -1 where its calibrated
-probability is beyond the contract's threshold and its expected return after costs (`expected`) is positive, else 0; a
-horizon whose thresholds no probability can reach has no vote. The score is the mean vote. The base strategy only
-scales the size: from the whole of it where the consensus agrees fully, down to `ml_weight` of it where it opposes
-fully. It can neither open, turn nor veto, because on recorded history it was shown to have no skill for direction.
+probability is beyond the contract's threshold and its expected return after costs (`signals.sizing.expected`) is
+positive, else 0; a horizon whose thresholds no probability can reach has no vote. The score is the mean vote. The base
+strategy only scales the size: from the whole of it where the consensus agrees fully, down to `ml_weight` of it where it
+opposes fully. It can neither open, turn nor veto, because on recorded history it was shown to have no skill for
+direction.
 
 Where no forecast takes part (`ml_weight` 0, shadow mode, none that is believed) the base strategy decides alone: the
 score is the signed consensus strength / 100.

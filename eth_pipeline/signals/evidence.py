@@ -1,7 +1,7 @@
 """Everything one hour is judged on, read from the lake and the verified local bundle at the point of use.
 
 Belongs here: reading stored rows into `Evidence`, and computing the rows that the assets `consensus` and
-`forecast` store. Does not belong: the rules that judge it (`gate`, `policy`, `decision`).
+`forecast` store. Does not belong: the rules that judge it (`signals.gating.gate`, `signals.gating.policy`, `decision`).
 
 Whatever started the run, the evidence is read again from the data and measured against exchange time: an old
 verdict, an old forecast or a forecast of another bundle never counts.

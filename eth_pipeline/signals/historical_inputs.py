@@ -1,7 +1,7 @@
 """Stored rows as the inputs of past hours: forecasts of vintages, doubts of the gap ledger.
 
 Belongs here: turning whole tables into one value per hour. Does not belong: making the forecasts
-(`models.vintage_forecasts`), the walk over the hours (`history`).
+(`models.vintages.vintage_forecasts`), the walk over the hours (`history`).
 """
 
 import json

@@ -1,7 +1,7 @@
 """Decisions of a span of past hours, by the code that decides one hour.
 
-Belongs here: walking the hours with what was known at each. Does not belong: deciding (`hourly`), making the inputs
-at once for the whole span (`consensus_history`, `historical_inputs`), the account (`trading`), storing.
+Belongs here: walking the hours with what was known at each. Does not belong: deciding (`hourly`), making the inputs at
+once for the whole span (`signals.technical.consensus_history`, `historical_inputs`), the account (`trading`), storing.
 
 What costs time is computed for all hours beforehand; the walk itself calls `decide_hour`, so a rebuilt record is the
 record of the hour. It is a generator: between two hours the caller may move the account on, and `held_share` then

@@ -1,7 +1,7 @@
 """What a candidate says each hour beside production: recorded for the comparison, never part of a decision.
 
-Belongs here: its rows of `FORECASTS`. Does not belong: which bundle it is (`shadow_bundle`), production's forecast
-(`evidence`), comparing the two.
+Belongs here: its rows of `FORECASTS`. Does not belong: which bundle it is (`signals.forecasting.shadow_bundle`),
+production's forecast (`evidence`), comparing the two.
 
 Its rows have the role `shadow`, which is part of the table's key: they can neither replace production's rows nor be
 read as them, not even in the hour in which the candidate is promoted. Whatever happens to it ends as one error of

@@ -71,7 +71,7 @@ def account_risk(lake: Lake, *, settings: Settings, now: datetime, kill_switch: 
 
     Args:
         now: the decision time, after the account was advanced to it.
-        kill_switch: why it was pulled (`signals.kill_switch.why`); None while it is off.
+        kill_switch: why it was pulled (`signals.gating.kill_switch.why`); None while it is off.
     """
     book = read_book(lake, settings=settings)
     if book.begun is None:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from eth_pipeline.contracts.artifact import DataVersions, PromotionDecision, RuntimeContract
 from eth_pipeline.errors import EthPipelineError
-from eth_pipeline.models.report import EvaluationReport
+from eth_pipeline.models.figures.report import EvaluationReport
 from eth_pipeline.registry.bundles.verification import (
     fingerprint,
     read_contract,

@@ -15,7 +15,7 @@ from eth_pipeline.board.reading.standing import Status
 from eth_pipeline.contracts.artifact import DataVersions, PromotionDecision, RuntimeContract
 from eth_pipeline.contracts.flat_signal import FLAT_SIGNAL
 from eth_pipeline.contracts.signal import StreamFreshness
-from eth_pipeline.models.report import EvaluationReport
+from eth_pipeline.models.figures.report import EvaluationReport
 from eth_pipeline.operations.processes import ProcessState
 from eth_pipeline.registry.promotions.production import Pointer
 from eth_pipeline.registry.promotions.promotion_log import PromotionEntry

@@ -1,7 +1,7 @@
 """What is said of a forecast, of the base strategy's scores and of a model's worth.
 
 Belongs here: the words in both languages. Does not belong: when a forecast is distrusted (`signals.gating.guards`),
-what a score is (`signals.technical.strategy`), how a model is judged (`models.evaluation`).
+what a score is (`signals.technical.strategy`), how a model is judged (`models.figures.evaluation`).
 """
 
 from eth_pipeline.contracts.wording.phrase import Phrase

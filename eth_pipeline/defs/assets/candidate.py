@@ -16,7 +16,7 @@ from eth_pipeline.defs.presentation import OWNERS, interval, markdown_table
 from eth_pipeline.defs.resources import Pipeline
 from eth_pipeline.errors import ContractViolation
 from eth_pipeline.models.algorithms import ALGORITHMS, LIGHTGBM
-from eth_pipeline.models.comparison import compare_members
+from eth_pipeline.models.figures.comparison import compare_members
 from eth_pipeline.models.stacking import ALGORITHM as STACKING
 from eth_pipeline.models.stacking import Stack, fit_stack
 from eth_pipeline.operations.manifest import code_version, lock_digest

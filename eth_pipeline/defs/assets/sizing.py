@@ -10,8 +10,8 @@ from eth_pipeline.defs.assets.features import GROUP
 from eth_pipeline.defs.assets.training_set import new_folder, pinned_training_set
 from eth_pipeline.defs.presentation import OWNERS, interval, markdown_table
 from eth_pipeline.defs.resources import Pipeline
-from eth_pipeline.models.quantile import train_quantiles
-from eth_pipeline.models.regime import train_regime
+from eth_pipeline.models.sizing.quantile import train_quantiles
+from eth_pipeline.models.sizing.regime import train_regime
 from eth_pipeline.registry.bundles.sizing_parts import quantile_parts, regime_parts, save_sizing
 
 

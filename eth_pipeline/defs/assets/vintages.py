@@ -1,9 +1,9 @@
 """Model plane, looking back: a model per month as it could have been trained then, and what it said of that month.
 
-Belongs here: the monthly partitions. Does not belong: training (`models.vintage`), scoring
-(`models.vintage_forecasts`), the storage of models (`registry.runs.vintages`). A partition is a month: the vintage
-`2024-05-01` knows nothing from May 2024 on and forecasts May 2024. The primary's months are partitions of their own,
-since signals and accounts are rebuilt from them.
+Belongs here: the monthly partitions. Does not belong: training (`models.vintages.vintage`), scoring
+(`models.vintages.vintage_forecasts`), the storage of models (`registry.runs.vintages`). A partition is a month: the
+vintage `2024-05-01` knows nothing from May 2024 on and forecasts May 2024. The primary's months are partitions of their
+own, since signals and accounts are rebuilt from them.
 """
 
 from datetime import datetime
@@ -26,10 +26,10 @@ from eth_pipeline.features.panel import prefix
 from eth_pipeline.lake import Lake
 from eth_pipeline.models.algorithms import LIGHTGBM, forecaster_named
 from eth_pipeline.models.dataset import Rows
-from eth_pipeline.models.metrics import auc
-from eth_pipeline.models.quantile_forest import QuantileParameters
-from eth_pipeline.models.vintage import Vintage, train_vintage
-from eth_pipeline.models.vintage_forecasts import score_vintage
+from eth_pipeline.models.figures.metrics import auc
+from eth_pipeline.models.trees.quantile_forest import QuantileParameters
+from eth_pipeline.models.vintages.vintage import Vintage, train_vintage
+from eth_pipeline.models.vintages.vintage_forecasts import score_vintage
 from eth_pipeline.operations.manifest import code_version
 from eth_pipeline.registry.runs.vintages import (
     VintageRecord,

@@ -1,9 +1,9 @@
 """What is missing from a series: holes between the rows that are there, and what was already asked in vain.
 
-Belongs here: finding holes on a time grid, remembering absent ranges. Does not belong: filling them (`ingest`).
-A hole that both doors were asked for stays a hole and is reported on every run; it is only not asked for again each
-time: every hour of its first day, when a glitch of the exchange is the likeliest cause and signals wait for its rows,
-then daily, and monthly when it is old (the archive does publish corrected files).
+Belongs here: finding holes on a time grid, remembering absent ranges. Does not belong: filling them
+(`exchange.ingest`). A hole that both doors were asked for stays a hole and is reported on every run; it is only not
+asked for again each time: every hour of its first day, when a glitch of the exchange is the likeliest cause and signals
+wait for its rows, then daily, and monthly when it is old (the archive does publish corrected files).
 """
 
 from collections.abc import Sequence

@@ -1,8 +1,9 @@
 """The instants of a series as numbers: epoch microseconds, ascending, each once.
 
-Belongs here: from datetimes and columns to such numbers and back. Does not belong: what is missing among them
-(`gaps`), times as the exchange publishes them (`published_time`). A few numpy operations on them take microseconds;
-polars takes 0.1 to 0.8 ms for one expression with an instant in it, and an hour looks at 22 series several times.
+Belongs here: from datetimes and columns to such numbers and back. Does not belong: what is missing among them (`gaps`),
+times as the exchange publishes them (`exchange.formats.published_time`). A few numpy operations on them take
+microseconds; polars takes 0.1 to 0.8 ms for one expression with an instant in it, and an hour looks at 22 series
+several times.
 """
 
 from datetime import UTC, datetime, timedelta

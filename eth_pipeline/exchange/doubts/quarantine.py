@@ -1,6 +1,6 @@
 """Rows that may be written, and rows that may not, with the reason.
 
-Belongs here: the split by contract. Does not belong: the rules (`contracts.tables`), repairing (`ingest`).
+Belongs here: the split by contract. Does not belong: the rules (`contracts.tables`), repairing (`exchange.ingest`).
 """
 
 import polars as pl

@@ -1,7 +1,7 @@
 """REST answers that are not what is documented, said in one way.
 
 Belongs here: the outer shape of an answer and the sentence of a refusal. Does not belong: fields (the parsers),
-statuses and connections (`transport`).
+statuses and connections (`exchange.http.transport`).
 """
 
 from typing import Any

@@ -1,6 +1,7 @@
 """Names of the archive's files: which file is about which instants of which series.
 
-Belongs here: keys and spans. Does not belong: fetching (`archive`), which kinds are published for a stream (`streams`).
+Belongs here: keys and spans. Does not belong: fetching (`exchange.archive`), which kinds are published for a stream
+(`exchange.streams`).
 """
 
 from dataclasses import dataclass

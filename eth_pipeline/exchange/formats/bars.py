@@ -1,7 +1,7 @@
 """Bars: futures, mark-price and spot klines from REST JSON and archive CSV into one shape.
 
 Belongs here: the twelve kline fields, header and timestamp-unit sniffing. Does not belong: which bars are asked
-for, symbols and provenance (`ingest`), row rules (`contracts.tables`).
+for, symbols and provenance (`exchange.ingest`), row rules (`contracts.tables`).
 
 Returned columns: open_time, close_time, open, high, low, close, volume, quote_volume, trades, taker_buy_volume,
 taker_buy_quote_volume, available_at. Mark-price klines carry placeholders in the volume fields; their contract

@@ -1,6 +1,6 @@
 """What is asked of the exchange: a REST path with the allowance that pays for it; and a file that came back.
 
-Belongs here: the values. Does not belong: which endpoints a stream has (`streams`), sending (`transport`).
+Belongs here: the values. Does not belong: which endpoints a stream has (`exchange.streams`), sending (`transport`).
 """
 
 from dataclasses import dataclass

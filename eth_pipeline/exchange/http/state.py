@@ -1,9 +1,9 @@
 """What this host must remember about the exchange between processes: one SQLite file in WAL mode.
 
 Belongs here: opening the file, its tables, transactions. Does not belong: what the rows mean; that is `budget`
-(`spent`, `holds`), `breaker` (`breakers`), `gaps` (`absent`), `ledger` (`findings`), `recheck` (`checked`) and
-`exchange_time` (`offsets`). Hourly runs are separate processes, so state in memory would forget an open breaker or
-a ban every hour. Losing the file is harmless: it is learnt again.
+(`spent`, `holds`), `breaker` (`breakers`), `exchange.doubts.gaps` (`absent`), `exchange.doubts.ledger` (`findings`),
+`exchange.recheck` (`checked`) and `exchange_time` (`offsets`). Hourly runs are separate processes, so state in memory
+would forget an open breaker or a ban every hour. Losing the file is harmless: it is learnt again.
 """
 
 import sqlite3

@@ -1,8 +1,8 @@
 """The one door to the exchange: retries, request weight, error classes, provenance.
 
 Belongs here: asking until there is an answer, and saying what it is: JSON, a file or one error of `errors`. Does not
-belong: HTTP itself (`wire`), what an endpoint means (`streams`), paging (`pages`), parsing rows, whose data it is
-(`origin`), whether a request may be sent now (`guard`).
+belong: HTTP itself (`wire`), what an endpoint means (`exchange.streams`), paging (`exchange.pages`), parsing rows,
+whose data it is (`origin`), whether a request may be sent now (`guard`).
 
     answer                                becomes                                            tried again
     timeout, refused, 5xx, cut body       ExchangeUnavailable, counted by the breaker        yes, `attempts` times

@@ -18,9 +18,7 @@ from torch import Tensor, nn
 from eth_pipeline.models.forecaster import OnnxModel
 from eth_pipeline.models.networks.input_layer import InputLayer
 from eth_pipeline.models.networks.sequence_body import SequenceBody
-from eth_pipeline.models.onnx_export import OPSET
-
-INPUT_NAME = "features"
+from eth_pipeline.models.onnx_file import INPUT_NAME, OPSET
 
 
 class ExportedNetwork(nn.Module):

@@ -13,15 +13,15 @@ from typing import Any
 import numpy as np
 
 from eth_pipeline.errors import NeedsHuman
-from eth_pipeline.models.boosting import Boosting
 from eth_pipeline.models.dataset import HorizonTarget, Rows, TrainingSet
+from eth_pipeline.models.figures.metrics import auc
 from eth_pipeline.models.folds import Fold
 from eth_pipeline.models.forecaster import Forecaster
-from eth_pipeline.models.metrics import auc
 from eth_pipeline.models.networks.lstm import Lstm, LstmParameters
 from eth_pipeline.models.networks.schedule import TrainingSchedule
 from eth_pipeline.models.networks.tft import Tft, TftParameters
 from eth_pipeline.models.parity import check_parity
+from eth_pipeline.models.trees.boosting import Boosting
 from eth_pipeline.settings import NetworkDevice
 
 HORIZON_HOURS = 5

@@ -1,6 +1,6 @@
 """The plan file: stages with their limits, scales with their settings, pools, and what a host must have.
 
-Belongs here: the shape of `h800/plan.yaml` and reading it. Does not belong: doing what it says (`cli.plan_runner`).
+Belongs here: the shape of `h800/plan.yaml` and reading it. Does not belong: doing what it says (`cli.plan.runner`).
 """
 
 import json

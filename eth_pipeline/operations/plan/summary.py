@@ -8,7 +8,7 @@ from typing import Any
 
 from eth_pipeline.contracts.artifact import RuntimeContract
 from eth_pipeline.contracts.clock import iso
-from eth_pipeline.models.report import Estimate, EvaluationReport
+from eth_pipeline.models.figures.report import Estimate, EvaluationReport
 from eth_pipeline.operations.plan.state import PlanState
 
 STAGE_HEADER = ("stage", "outcome", "seconds", "peak MB", "made", "kept", "why")

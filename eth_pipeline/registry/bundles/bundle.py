@@ -24,7 +24,7 @@ from eth_pipeline.contracts.artifact import (
 )
 from eth_pipeline.errors import ContractViolation, DecisionRefused
 from eth_pipeline.models.drift import DriftReference
-from eth_pipeline.models.report import EvaluationReport
+from eth_pipeline.models.figures.report import EvaluationReport
 from eth_pipeline.registry.atomic import replace_text
 from eth_pipeline.registry.bundles.layout import MODEL_FILE, bundle_files
 from eth_pipeline.registry.bundles.signing import sign_folder

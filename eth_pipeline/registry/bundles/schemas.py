@@ -1,7 +1,7 @@
 """JSON Schemas of the four JSON files of a bundle, kept in the repository beside the contracts.
 
 Belongs here: generating them from the models that read and write those files. Does not belong: the models
-(`contracts.artifact`, `models.report`), verification.
+(`contracts.artifact`, `models.figures.report`), verification.
 
 The models forbid unknown fields and are what writing and loading validate with; the schemas say the same to readers
 that have no Python. `python -m eth_pipeline.registry.bundles.schemas` writes them again, and a test holds them equal.
@@ -24,7 +24,7 @@ from eth_pipeline.contracts.artifact import (
     PromotionDecision,
     RuntimeContract,
 )
-from eth_pipeline.models.report import EvaluationReport
+from eth_pipeline.models.figures.report import EvaluationReport
 
 SHAPES: Mapping[str, type[BaseModel]] = {
     RUNTIME_CONTRACT: RuntimeContract,

@@ -1,7 +1,7 @@
 """Quantile and regime models on disk, between the run that trained them and the bundle they go into.
 
-Belongs here: their record, saving and loading it whole. Does not belong: training (`models.quantile`,
-`models.regime`), the bundle (`candidate_bundle`).
+Belongs here: their record, saving and loading it whole. Does not belong: training (`models.sizing.quantile`,
+`models.sizing.regime`), the bundle (`candidate_bundle`).
 
     folder/
       sizing.json     SizingRecord: the contract of each model, the data it was trained on
@@ -17,8 +17,8 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from eth_pipeline.contracts.artifact import QuantileModel, RegimeModel
 from eth_pipeline.errors import ContractViolation
 from eth_pipeline.models.dataset import TrainingSet
-from eth_pipeline.models.quantile import TrainedQuantiles
-from eth_pipeline.models.regime import TrainedRegime
+from eth_pipeline.models.sizing.quantile import TrainedQuantiles
+from eth_pipeline.models.sizing.regime import TrainedRegime
 from eth_pipeline.registry.atomic import replaced_folder
 
 RECORD = "sizing.json"

@@ -23,7 +23,7 @@ from eth_pipeline.models.candidate import Bounds, Candidate
 from eth_pipeline.models.cloud import make_cloud
 from eth_pipeline.models.dataset import TrainingSet
 from eth_pipeline.models.drift import DriftReference, make_drift_reference
-from eth_pipeline.models.report import EvaluationReport
+from eth_pipeline.models.figures.report import EvaluationReport
 from eth_pipeline.registry.atomic import replaced_folder
 
 RECORD = "trained.json"

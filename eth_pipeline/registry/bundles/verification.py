@@ -29,7 +29,7 @@ from eth_pipeline.contracts.artifact import (
 )
 from eth_pipeline.contracts.clock import iso
 from eth_pipeline.errors import BundleExpired, BundleRefused, DecisionRefused, HashMismatch, SchemaMismatch
-from eth_pipeline.models.report import EvaluationReport
+from eth_pipeline.models.figures.report import EvaluationReport
 from eth_pipeline.registry.bundles.layout import bundle_files, require_complete
 from eth_pipeline.registry.bundles.signing import verify_folder
 from eth_pipeline.settings import Phase

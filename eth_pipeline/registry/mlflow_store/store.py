@@ -11,7 +11,7 @@ from typing import Any
 
 from eth_pipeline.contracts.artifact import PromotionDecision
 from eth_pipeline.errors import DecisionRefused
-from eth_pipeline.models.report import EvaluationReport
+from eth_pipeline.models.figures.report import EvaluationReport
 from eth_pipeline.registry.bundles.served_folder import save_served
 from eth_pipeline.registry.bundles.verification import fingerprint, read_data_versions
 from eth_pipeline.registry.mlflow_store.versions import CANDIDATE, RegisteredVersion, Versions

@@ -8,9 +8,9 @@ import polars as pl
 
 from eth_pipeline.contracts.model_tables import OOF_FORECASTS
 from eth_pipeline.lake import Lake
-from eth_pipeline.models.bootstrap import WeeklyResamples
-from eth_pipeline.models.metrics import auc
-from eth_pipeline.models.report import Estimate
+from eth_pipeline.models.figures.bootstrap import WeeklyResamples
+from eth_pipeline.models.figures.metrics import auc
+from eth_pipeline.models.figures.report import Estimate
 
 _COMMON_ROWS = 1000
 

@@ -13,7 +13,7 @@ from eth_pipeline.contracts.artifact import GateResult, PromotionDecision, Prove
 from eth_pipeline.contracts.clock import require_utc
 from eth_pipeline.contracts.wording import gates as wording
 from eth_pipeline.errors import ProvenanceMismatch
-from eth_pipeline.models.report import Estimate, EvaluationReport
+from eth_pipeline.models.figures.report import Estimate, EvaluationReport
 from eth_pipeline.registry.promotions.gates import evaluate_gates
 from eth_pipeline.registry.promotions.stacking_switch import judge_stack
 from eth_pipeline.settings import GateSettings, Phase

@@ -1,7 +1,7 @@
 """The promotion gates: each compares one figure of the evaluation report with one setting.
 
 Belongs here: the verdict of every gate with its figure and threshold. Does not belong: computing the figures
-(`models.metrics`), the sentences (`contracts.wording.gates`), combining the verdicts (`decision`).
+(`models.figures.metrics`), the sentences (`contracts.wording.gates`), combining the verdicts (`decision`).
 
 Gates about skill and soundness hold in both phases; net profit and provenance are demanded by live alone, and
 reported in paper too. A figure that is missing or not a number never passes.
@@ -13,7 +13,7 @@ from statistics import NormalDist
 from eth_pipeline.contracts.artifact import GateResult
 from eth_pipeline.contracts.wording import gates as wording
 from eth_pipeline.contracts.wording.forecasts import UNKNOWN
-from eth_pipeline.models.report import Estimate, EvaluationReport, HorizonReport
+from eth_pipeline.models.figures.report import Estimate, EvaluationReport, HorizonReport
 from eth_pipeline.settings import GateSettings, Phase
 
 BOTH: tuple[Phase, ...] = ("paper", "live")

@@ -18,7 +18,7 @@ from eth_pipeline.contracts.artifact import PromotionDecision
 from eth_pipeline.contracts.model_tables import OOF_FORECASTS
 from eth_pipeline.errors import BundleRefused, RegistryMoved
 from eth_pipeline.lake import Lake
-from eth_pipeline.models.report import Estimate
+from eth_pipeline.models.figures.report import Estimate
 from eth_pipeline.registry.bundles.bundle import attach_decision
 from eth_pipeline.registry.bundles.onnx_graph import require_sound_models
 from eth_pipeline.registry.bundles.signing import create_key_pair
@@ -55,7 +55,7 @@ def promote_candidate(
     """Decide about the bundle in `folder` and carry the decision out; returns it with the registry version.
 
     Args:
-        hyperparameters: of the models, for the count of tries; see `registry.run_record.parameters_digest`.
+        hyperparameters: of the models, for the count of tries; see `registry.runs.run_record.parameters_digest`.
 
     Raises:
         SettingsInvalid: no signing key on this host and keys are pinned elsewhere.

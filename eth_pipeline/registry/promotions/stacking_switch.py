@@ -7,7 +7,7 @@ promotion decision does.
 
 from eth_pipeline.contracts.artifact import GateResult
 from eth_pipeline.contracts.wording import gates as wording
-from eth_pipeline.models.report import EvaluationReport, MemberFigures
+from eth_pipeline.models.figures.report import EvaluationReport, MemberFigures
 from eth_pipeline.models.stacking import ALGORITHM
 from eth_pipeline.settings import GateSettings
 

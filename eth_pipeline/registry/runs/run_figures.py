@@ -7,7 +7,7 @@ and coverage per feature is in the bundle's `metrics.json`.
 import math
 
 from eth_pipeline.contracts.artifact import DataVersions
-from eth_pipeline.models.report import Estimate, EvaluationReport
+from eth_pipeline.models.figures.report import Estimate, EvaluationReport
 
 
 def report_metrics(report: EvaluationReport) -> dict[str, float]:

@@ -9,7 +9,7 @@ from typing import Any
 
 import polars as pl
 
-from eth_pipeline.models.report import EvaluationReport
+from eth_pipeline.models.figures.report import EvaluationReport
 
 _COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#777777")  # colour-blind safe (Okabe and Ito 2008)
 _BINS = 10

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from eth_pipeline.contracts.artifact import DataVersions, RuntimeContract
-from eth_pipeline.models.report import EvaluationReport
+from eth_pipeline.models.figures.report import EvaluationReport
 from eth_pipeline.registry.runs.run_figures import data_params, report_metrics
 from eth_pipeline.settings import Settings, TrainingSettings
 

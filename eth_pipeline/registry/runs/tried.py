@@ -1,7 +1,7 @@
 """Every configuration that was tried on a history, with its out-of-fold results: what the next one is measured against.
 
 Belongs here: naming a try, keeping its daily series, reading the others'. Does not belong: the statistics
-(`models.multiple_testing`), counting registered runs (`tries`).
+(`models.figures.multiple_testing`), counting registered runs (`tries`).
 
 A try is a choice made before its outcome was seen: algorithm, hyperparameters, inputs, training settings. Training the
 same choice on newer rows looks for nothing new; its series is replaced.
@@ -14,7 +14,7 @@ import polars as pl
 
 from eth_pipeline.contracts.model_tables import OOF_FORECASTS, TRIED_PNL
 from eth_pipeline.lake import Lake
-from eth_pipeline.models.pnl import PNL_SCHEMA, daily_pnl
+from eth_pipeline.models.figures.pnl import PNL_SCHEMA, daily_pnl
 from eth_pipeline.settings import TrainingSettings
 
 

@@ -1,8 +1,8 @@
 """Vintages on disk: one folder per algorithm and month, and which of them a past hour may ask.
 
-Belongs here: saving, loading, naming, and bringing what older code stored into today's shape. Does not belong:
-training (`models.vintage`) and scoring (`models.vintage_forecasts`). A vintage is for looking back; it is never loaded
-for a live signal and needs no signature.      <home>/vintages/lightgbm/2024-05/vintage.json, *.onnx
+Belongs here: saving, loading, naming, and bringing what older code stored into today's shape. Does not belong: training
+(`models.vintages.vintage`) and scoring (`models.vintages.vintage_forecasts`). A vintage is for looking back; it is
+never loaded for a live signal and needs no signature.      <home>/vintages/lightgbm/2024-05/vintage.json, *.onnx
 """
 
 from datetime import datetime
@@ -16,8 +16,8 @@ from eth_pipeline.contracts.model_tables import HISTORICAL_FORECASTS
 from eth_pipeline.errors import ContractViolation
 from eth_pipeline.lake import Lake
 from eth_pipeline.models.candidate import TrainedHorizon
-from eth_pipeline.models.vintage import Vintage
-from eth_pipeline.models.vintage_sizing import VintageSizing
+from eth_pipeline.models.vintages.vintage import Vintage
+from eth_pipeline.models.vintages.vintage_sizing import VintageSizing
 from eth_pipeline.registry.atomic import replaced_folder
 
 RECORD = "vintage.json"

@@ -1,7 +1,7 @@
 """Calibrated probabilities, quantiles and regime from the verified production bundle, by ONNX Runtime.
 
 Belongs here: one forecast of one decision hour. Does not belong: verifying the bundle (`registry.bundles.bundle`),
-arranging its inputs (`onnx_inputs`), what a probability does to the action (`decision`).
+arranging its inputs (`onnx_inputs`), what a probability does to the action (`signals.decision`).
 
 A bundle may hold several algorithms. One of them, the primary, acts. The stack of all of them acts instead only where
 the promotion decision enabled it and every member answered; the others are recorded beside it and change nothing.

@@ -1,6 +1,6 @@
 """A forecast as rows of the table `forecasts`, and back.
 
-Belongs here: the two directions. Does not belong: making a forecast (`forecast`), when one counts (`evidence`).
+Belongs here: the two directions. Does not belong: making a forecast (`forecast`), when one counts (`signals.evidence`).
 """
 
 import json

@@ -1,7 +1,7 @@
 """The candidate that runs beside production: which bundle it is, how it comes to this host, what it must prove.
 
-Belongs here: the folder `<home>/shadow` and the check of a candidate. Does not belong: its forecasts (`shadow`), the
-production bundle (`registry.promotions.production`), which never comes from here.
+Belongs here: the folder `<home>/shadow` and the check of a candidate. Does not belong: its forecasts
+(`signals.shadow`), the production bundle (`registry.promotions.production`), which never comes from here.
 
     shadow/
       <fingerprint>/     the bundle that the alias `candidate` named

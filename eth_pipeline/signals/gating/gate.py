@@ -1,7 +1,7 @@
 """The gate of one hour: everything that was observed becomes reasons, the policy makes the verdict.
 
 Belongs here: turning observations into reasons. Does not belong: observing (`freshness`, `registry`), the
-policy (`policy`), what an open gate does (`decision`).
+policy (`policy`), what an open gate does (`signals.decision`).
 """
 
 from collections.abc import Sequence

@@ -1,7 +1,7 @@
 """What makes a forecast unbelievable, and what is merely unusual about it.
 
 Belongs here: `no_number` and `distrust`, whose sentence takes the forecast out of the decision, and `notes`, which
-are recorded and change nothing. Does not belong: what distrust does to the hour (`hourly`, `policy`).
+are recorded and change nothing. Does not belong: what distrust does to the hour (`signals.hourly`, `policy`).
 
 Every guard is a plausibility limit far outside honest forecasts, not a tuned filter: a guard that fires in normal
 weeks would be a strategy that nobody validated.

@@ -1,7 +1,7 @@
 """What a horizon's forecast promises after costs: calibrated probability and quantiles against the cost model.
 
 Belongs here: the expected net return of one horizon. Does not belong: thresholds (the contract has them), the vote it
-may cancel (`decision`), how large a position it deserves (`sizing`).
+may cancel (`signals.decision`), how large a position it deserves (`size`).
 
 The probability says how often, the quantiles say how far: the quantile function is interpolated linearly in normal
 scores (and extended so beyond the outermost levels), its returns split at zero, and the means of both halves weighted

@@ -1,7 +1,7 @@
 """How large the decided position is: the forecast's quantiles where they decided, conviction where they did not.
 
 Belongs here: choosing the horizon that sizes, and what a refusal does to the action. Does not belong: the size itself
-(`sizing`), the direction (`decision`).
+(`size`), the direction (`signals.decision`).
 """
 
 from collections.abc import Sequence

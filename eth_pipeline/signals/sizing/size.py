@@ -1,7 +1,7 @@
 """How large a position is: fractional Kelly from forecast quantiles, a volatility target, caps.
 
 Belongs here: one pure function of a forecast, and the caps that hold for any order. Does not belong: the direction
-(`decision`), limits that forbid opening at all (`trading.risk`), quantities and steps (`trading.fills`).
+(`signals.decision`), limits that forbid opening at all (`trading.risk`), quantities and steps (`trading.fills`).
 
 A share is notional over equity: 0.2 of 10,000 USDT is a position worth 2,000. Every clip that made the share smaller
 is named in `limited_by`, in the order of `CLIPS`; a share of 0 says why in a sentence.

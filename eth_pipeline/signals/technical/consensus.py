@@ -2,7 +2,7 @@
 
 Belongs here: which bars of which timeframe count at a decision time, their weights, and how scores become one
 snapshot. Does not belong: the scores (`strategy`), what they say together (`resonance`), a whole history of it
-(`consensus_history`), forecasts and sizes (`decision`).
+(`consensus_history`), forecasts and sizes (`signals.decision`).
 
 A snapshot holds everything that made it, weights and limits included, so `replay` needs no settings and gives the
 same decision also after a setting was changed.

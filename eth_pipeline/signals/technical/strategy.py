@@ -1,7 +1,7 @@
 """The base strategy of one timeframe: six indicator families, scored for every closed bar at once.
 
 Belongs here: the list of families and how they become buy and sell scores. Does not belong: the indicators
-(one module each), several timeframes (`consensus`), model forecasts (`decision`).
+(one module each), several timeframes (`consensus`), model forecasts (`signals.decision`).
 
 Every family uses finite windows of at most `WINDOW_BARS` bars, so one tail of that length gives exactly the
 row that the whole history gives: the hourly run and the rebuild share this code.
