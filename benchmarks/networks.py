@@ -25,9 +25,10 @@ import torch
 
 from benchmarks.figure import at_most, print_figure
 from eth_pipeline.models.dataset import HorizonTarget, TrainingSet
-from eth_pipeline.models.networks.lstm import Lstm, LstmParameters
+from eth_pipeline.models.networks.lstm import Lstm
+from eth_pipeline.models.networks.parameters import LstmParameters, TftParameters
 from eth_pipeline.models.networks.schedule import TrainingSchedule
-from eth_pipeline.models.networks.tft import Tft, TftParameters
+from eth_pipeline.models.networks.tft import Tft
 from eth_pipeline.models.networks.training import chosen_device
 from eth_pipeline.models.networks.windows import raw_windows
 

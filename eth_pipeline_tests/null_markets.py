@@ -19,9 +19,10 @@ from eth_pipeline.models.figures.bootstrap import WeeklyResamples
 from eth_pipeline.models.figures.metrics import auc, cost_outcome
 from eth_pipeline.models.figures.report import Estimate
 from eth_pipeline.models.forecaster import Forecaster
-from eth_pipeline.models.networks.lstm import Lstm, LstmParameters
+from eth_pipeline.models.networks.lstm import Lstm
+from eth_pipeline.models.networks.parameters import LstmParameters, TftParameters
 from eth_pipeline.models.networks.schedule import TrainingSchedule
-from eth_pipeline.models.networks.tft import Tft, TftParameters
+from eth_pipeline.models.networks.tft import Tft
 from eth_pipeline.models.trees.boosting import Boosting
 from eth_pipeline_tests.planted_history import QUICK, SMALL, planted_history
 

@@ -9,9 +9,10 @@ import numpy as np
 
 from eth_pipeline.models.dataset import HorizonTarget, Rows, TrainingSet
 from eth_pipeline.models.folds import Fold
-from eth_pipeline.models.networks.lstm import Lstm, LstmParameters
+from eth_pipeline.models.networks.lstm import Lstm
+from eth_pipeline.models.networks.parameters import LstmParameters, TftParameters
 from eth_pipeline.models.networks.schedule import TrainingSchedule
-from eth_pipeline.models.networks.tft import Tft, TftParameters
+from eth_pipeline.models.networks.tft import Tft
 
 HOUR = np.timedelta64(1, "h")
 HORIZONS = (5, 12)

@@ -17,8 +17,8 @@ from eth_pipeline.models.figures.bootstrap import WeeklyResamples
 from eth_pipeline.models.figures.metrics import auc
 from eth_pipeline.models.forecaster import Forecaster
 from eth_pipeline.models.networks.fitted import FittedNetwork
-from eth_pipeline.models.networks.lstm import LstmParameters
-from eth_pipeline.models.networks.tft import TftParameters, interpret
+from eth_pipeline.models.networks.parameters import LstmParameters, TftParameters
+from eth_pipeline.models.networks.tft import interpret
 from eth_pipeline.models.networks.windows import raw_windows
 from eth_pipeline.models.parity import check_parity
 from eth_pipeline.settings import NetworkSettings

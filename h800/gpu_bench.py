@@ -23,9 +23,10 @@ import numpy as np
 import torch
 
 from eth_pipeline.models.dataset import HorizonTarget, TrainingSet
-from eth_pipeline.models.networks.lstm import Lstm, LstmParameters
+from eth_pipeline.models.networks.lstm import Lstm
+from eth_pipeline.models.networks.parameters import LstmParameters, TftParameters
 from eth_pipeline.models.networks.schedule import TrainingSchedule
-from eth_pipeline.models.networks.tft import Tft, TftParameters
+from eth_pipeline.models.networks.tft import Tft
 from eth_pipeline.models.networks.training import chosen_device
 
 SEED, FEATURES, HORIZONS = 7, 160, (5, 12, 24)

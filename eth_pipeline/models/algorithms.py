@@ -49,14 +49,16 @@ class Algorithm:
 
 
 def _lstm(around: Surroundings) -> Forecaster:
-    from eth_pipeline.models.networks.lstm import Lstm, LstmParameters
+    from eth_pipeline.models.networks.lstm import Lstm
+    from eth_pipeline.models.networks.parameters import LstmParameters
 
     usual, networks = LstmParameters(), around.networks
     return Lstm(replace(usual, window_hours=networks.window_hours, schedule=_schedule(usual.schedule, networks)))
 
 
 def _tft(around: Surroundings) -> Forecaster:
-    from eth_pipeline.models.networks.tft import Tft, TftParameters
+    from eth_pipeline.models.networks.parameters import TftParameters
+    from eth_pipeline.models.networks.tft import Tft
 
     published, networks = TftParameters(), around.networks
     schedule = _schedule(published.schedule, networks)

@@ -1,9 +1,7 @@
 """The multi-horizon LSTM behind the Forecaster protocol.
 
-Belongs here: its parameters, and what the protocol asks. Does not belong: its layers (`lstm_network`), training.
-Imports no torch until something is trained.
-
-The defaults are small on purpose: hourly returns hold little that repeats, and a wide body learns the rest by heart.
+Belongs here: what the protocol asks. Does not belong: its parameters (`parameters`), its layers (`lstm_network`),
+training. Imports no torch until something is trained.
 """
 
 import hashlib
@@ -14,37 +12,14 @@ from dataclasses import asdict, dataclass, field
 from eth_pipeline.models.dataset import Rows, TrainingSet
 from eth_pipeline.models.folds import Fold
 from eth_pipeline.models.forecaster import FittedForecaster
-from eth_pipeline.models.networks.schedule import TrainingSchedule
-
-
-@dataclass(frozen=True)
-class LstmParameters:
-    """Everything that changes the LSTM, besides the data and the seed.
-
-    Attributes:
-        window_hours: hours one forecast reads.
-        features: features chosen inside the training part of each fold.
-        clip: largest scaled input, in robust standard deviations.
-        hidden: width of the recurrent state.
-        layers: recurrent layers.
-        dropout: share of inputs and of the last state that is blinded in training.
-        schedule: how it is trained.
-    """
-
-    window_hours: int = 48
-    features: int = 32
-    clip: float = 5.0
-    hidden: int = 32
-    layers: int = 1
-    dropout: float = 0.3
-    schedule: TrainingSchedule = field(default_factory=TrainingSchedule)
+from eth_pipeline.models.networks.parameters import LstmParameters
 
 
 @dataclass(frozen=True)
 class Lstm:
     """One recurrent body, a logit of the sign of the forward return per horizon."""
 
-    parameters: LstmParameters = LstmParameters()
+    parameters: LstmParameters = field(default_factory=LstmParameters)
 
     @property
     def algorithm(self) -> str:

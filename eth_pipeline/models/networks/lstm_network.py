@@ -1,6 +1,6 @@
 """The LSTM: one recurrent body over the window, one logit per horizon.
 
-Belongs here: its layers. Does not belong: its parameters (`lstm`), training. Imports torch at its top: import it
+Belongs here: its layers. Does not belong: its parameters (`parameters`), training. Imports torch at its top: import it
 inside a function.
 
 Source: S. Hochreiter, J. Schmidhuber, Long short-term memory, Neural Computation 9 (1997), 1735-1780.
@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from eth_pipeline.models.networks.fitted import Recipe
 from eth_pipeline.models.networks.input_layer import InputLayer
-from eth_pipeline.models.networks.lstm import LstmParameters
+from eth_pipeline.models.networks.parameters import LstmParameters
 from eth_pipeline.models.networks.sequence_body import SequenceBody
 from eth_pipeline.models.networks.training import Loss
 

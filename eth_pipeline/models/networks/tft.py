@@ -1,7 +1,7 @@
 """The Temporal Fusion Transformer behind the Forecaster protocol, and why it answered as it did.
 
-Belongs here: its parameters, what the protocol asks, its interpretation. Does not belong: its layers (`tft_network`,
-`tft_layers`), training. Imports no torch until something is trained.
+Belongs here: what the protocol asks, its interpretation. Does not belong: its parameters (`parameters`), its layers
+(`tft_network`, `tft_layers`), training. Imports no torch until something is trained.
 """
 
 import hashlib
@@ -15,45 +15,14 @@ from eth_pipeline.errors import ContractViolation
 from eth_pipeline.models.dataset import Floats, Rows, TrainingSet
 from eth_pipeline.models.folds import Fold
 from eth_pipeline.models.forecaster import FittedForecaster
-from eth_pipeline.models.networks.schedule import TrainingSchedule
-
-
-@dataclass(frozen=True)
-class TftParameters:
-    """Everything that changes the TFT, besides the data and the seed.
-
-    The sizes are the largest that two CPU cores train over four years within minutes, not the best of a search.
-
-    Attributes:
-        window_hours: hours one forecast reads.
-        features: observed features chosen inside the training part of each fold; the calendar comes on top.
-        clip: largest scaled input, in robust standard deviations.
-        width: width of every layer; a multiple of `heads`.
-        heads: attention heads.
-        dropout: share blinded in every gate.
-        levels: quantiles of the forward return that are learnt beside its sign.
-        quantile_weight: weight of their pinball loss against the log loss of the sign.
-        schedule: how it is trained.
-    """
-
-    window_hours: int = 48
-    features: int = 12
-    clip: float = 5.0
-    width: int = 8
-    heads: int = 4
-    dropout: float = 0.2
-    levels: tuple[float, ...] = (0.1, 0.5, 0.9)
-    quantile_weight: float = 0.2
-    schedule: TrainingSchedule = field(
-        default_factory=lambda: TrainingSchedule(batch_rows=128, learning_rate=4e-3, lesson_stride=4)
-    )
+from eth_pipeline.models.networks.parameters import TftParameters
 
 
 @dataclass(frozen=True)
 class Tft:
     """A Temporal Fusion Transformer with quantile heads and a direction head per horizon."""
 
-    parameters: TftParameters = TftParameters()
+    parameters: TftParameters = field(default_factory=TftParameters)
 
     @property
     def algorithm(self) -> str:

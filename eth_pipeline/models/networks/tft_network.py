@@ -1,7 +1,7 @@
 """The Temporal Fusion Transformer, assembled as published.
 
-Belongs here: the order of the blocks (`tft_layers`). Does not belong: parameters (`tft`), training. Imports torch at
-its top: import it inside a function.
+Belongs here: the order of the blocks (`tft_layers`). Does not belong: parameters (`parameters`), training. Imports
+torch at its top: import it inside a function.
 
 What takes the paper's places here:
 - Observed inputs: the chosen features of the window's hours.
@@ -22,8 +22,8 @@ from torch import Tensor, nn
 
 from eth_pipeline.models.networks.fitted import Recipe
 from eth_pipeline.models.networks.input_layer import InputLayer, Phase, rotation
+from eth_pipeline.models.networks.parameters import TftParameters
 from eth_pipeline.models.networks.sequence_body import SequenceBody
-from eth_pipeline.models.networks.tft import TftParameters
 from eth_pipeline.models.networks.tft_layers import (
     GatedResidual,
     GatedSkip,

@@ -17,9 +17,10 @@ from eth_pipeline.models.dataset import HorizonTarget, Rows, TrainingSet
 from eth_pipeline.models.figures.metrics import auc
 from eth_pipeline.models.folds import Fold
 from eth_pipeline.models.forecaster import Forecaster
-from eth_pipeline.models.networks.lstm import Lstm, LstmParameters
+from eth_pipeline.models.networks.lstm import Lstm
+from eth_pipeline.models.networks.parameters import LstmParameters, TftParameters
 from eth_pipeline.models.networks.schedule import TrainingSchedule
-from eth_pipeline.models.networks.tft import Tft, TftParameters
+from eth_pipeline.models.networks.tft import Tft
 from eth_pipeline.models.parity import check_parity
 from eth_pipeline.models.trees.boosting import Boosting
 from eth_pipeline.settings import NetworkDevice
