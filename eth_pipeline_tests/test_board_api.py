@@ -13,14 +13,14 @@ import pytest
 
 from eth_pipeline.board.reading.account import thinned
 from eth_pipeline.board.reading.alerts import read_alerts
-from eth_pipeline.board.reading.exchange_clock import STATE_FILE, ExchangeClock
+from eth_pipeline.board.reading.exchange_clock import ExchangeClock
 from eth_pipeline.board.web.server import BoardServer
 from eth_pipeline.contracts.alert import AlertKind
 from eth_pipeline.contracts.clock import FixedClock, iso
 from eth_pipeline.contracts.decision_tables import SIGNALS
 from eth_pipeline.contracts.table import INSTANT
 from eth_pipeline.exchange.http.exchange_time import remember_offset
-from eth_pipeline.exchange.http.state import HostState
+from eth_pipeline.exchange.http.state import STATE_FILE, HostState
 from eth_pipeline.lake import Lake
 from eth_pipeline.operations.alerting.book import FILE, AlertBook
 from eth_pipeline.operations.alerting.kinds import Condition

@@ -13,7 +13,7 @@ from eth_pipeline.labels.direction import build_labels
 from eth_pipeline.models.figures.horizon_figures import Rivals, horizon_report
 from eth_pipeline.models.figures.metrics import cost_outcome
 from eth_pipeline.models.figures.report import Estimate, HorizonReport
-from eth_pipeline.models.walk_forward import OOF_SCHEMA
+from eth_pipeline.models.out_of_fold import OOF_SCHEMA
 from eth_pipeline.settings import TrainingSettings
 from eth_pipeline_tests.planted_history import HOUR
 

@@ -7,8 +7,8 @@ import pytest
 
 from eth_pipeline.errors import ParityFailed
 from eth_pipeline.models.forecaster import OnnxModel
+from eth_pipeline.models.tree_splits import exported_threshold, float32_at_most, missing_goes_left
 from eth_pipeline.models.trees.onnx_export import export_trees
-from eth_pipeline.models.trees.tree_splits import exported_threshold, float32_at_most, missing_goes_left
 
 
 def stump(threshold: str, *, decision_type: int = 10) -> lightgbm.Booster:

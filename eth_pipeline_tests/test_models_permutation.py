@@ -8,8 +8,9 @@ import pytest
 from eth_pipeline.models.dataset import TrainingSet
 from eth_pipeline.models.figures.permutation import WEEK_HOURS, lenders, permutation_importance
 from eth_pipeline.models.figures.report import PermutationReport
+from eth_pipeline.models.out_of_fold import KeptWindow
 from eth_pipeline.models.trees.boosting import Boosting
-from eth_pipeline.models.walk_forward import KeptWindow, walk_forward
+from eth_pipeline.models.walk_forward import walk_forward
 from eth_pipeline_tests.planted_history import QUICK, SMALL, VOLATILITY, planted_history
 
 FAMILIES = {"skill": "planted", **{f"noise_{number}": "noise" for number in range(5)}}

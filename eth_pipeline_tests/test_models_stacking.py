@@ -10,8 +10,8 @@ from eth_pipeline.errors import ContractViolation
 from eth_pipeline.models.calibration import logit, sigmoid
 from eth_pipeline.models.figures.bootstrap import WeeklyResamples
 from eth_pipeline.models.figures.metrics import auc
+from eth_pipeline.models.out_of_fold import OOF_SCHEMA
 from eth_pipeline.models.stacking import fit_stack, fit_weights
-from eth_pipeline.models.walk_forward import OOF_SCHEMA
 from eth_pipeline.settings import TrainingSettings
 
 BEGIN = datetime(2023, 1, 1, tzinfo=UTC)

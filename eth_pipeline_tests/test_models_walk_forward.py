@@ -11,8 +11,9 @@ from eth_pipeline.errors import SettingsInvalid
 from eth_pipeline.models.dataset import TrainingSet
 from eth_pipeline.models.folds import Fold
 from eth_pipeline.models.forecaster import FittedForecaster
+from eth_pipeline.models.out_of_fold import OOF_SCHEMA, WalkForward
 from eth_pipeline.models.trees.boosting import Boosting
-from eth_pipeline.models.walk_forward import OOF_SCHEMA, WalkForward, walk_forward, windows_by_index
+from eth_pipeline.models.walk_forward import walk_forward, windows_by_index
 from eth_pipeline_tests.planted_history import HOUR, QUICK, SMALL, VOLATILITY, planted_history
 
 

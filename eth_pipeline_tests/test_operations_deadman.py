@@ -19,7 +19,7 @@ from eth_pipeline.exchange.http.exchange_time import remember_offset
 from eth_pipeline.exchange.http.state import HostState
 from eth_pipeline.lake import Lake
 from eth_pipeline.operations.alerting.book import FILE, open_book
-from eth_pipeline.operations.deadman import EXCHANGE_STATE, known_offset, sighting, silence
+from eth_pipeline.operations.alerting.deadman import known_offset, sighting, silence
 from eth_pipeline.operations.signal_log import SignalLog
 from eth_pipeline.settings import Settings
 from eth_pipeline_tests.alert_receiver import alert_receiver
@@ -111,7 +111,6 @@ def test_the_exchange_is_where_the_hourly_runs_measured_it_last(tmp_path: Path) 
     """An embedded exchange lives at another date; so may a host whose clock is wrong."""
     settings = home(tmp_path, NOON)
     assert known_offset(settings) is None
-    assert settings.home / EXCHANGE_STATE == exchange_state(settings)
     state = HostState(exchange_state(settings))
     remember_offset(
         state, "fapi.binance.com", exchange_time=NOON, asked=NOON - timedelta(days=3), round_trip=timedelta(0)

@@ -1,7 +1,7 @@
 """`eth-pipeline deadman`: one look from outside, for a timer.
 
 Belongs here: the clock, exit codes, telling without a book where the disk is full. Does not belong: the judgement
-(`operations.deadman`). Neither Dagster nor the exchange is needed.
+(`operations.alerting.deadman`). Neither Dagster nor the exchange is needed.
 """
 
 import platform
@@ -19,9 +19,9 @@ from eth_pipeline.contracts.clock import SystemClock, iso
 from eth_pipeline.contracts.wording import said
 from eth_pipeline.contracts.wording.alerts import body
 from eth_pipeline.operations.alerting.book import open_book
+from eth_pipeline.operations.alerting.deadman import known_offset, silence
 from eth_pipeline.operations.alerting.delivery import deliver, send_directly, usable_targets
 from eth_pipeline.operations.alerting.kinds import Condition, Message
-from eth_pipeline.operations.deadman import known_offset, silence
 from eth_pipeline.settings import Settings, load_settings
 
 _JUDGED = frozenset({str(AlertKind.SIGNAL_OVERDUE)})

@@ -26,7 +26,7 @@ def shadow_report(
     """
     with refuse_on_error():
         from eth_pipeline.lake import Lake
-        from eth_pipeline.operations.deadman import known_offset
+        from eth_pipeline.operations.alerting.deadman import known_offset
         from eth_pipeline.operations.shadow_report import make_report
         from eth_pipeline.operations.shadow_text import as_markdown
         from eth_pipeline.operations.shadow_window import read_window

@@ -17,6 +17,7 @@ from pydantic import PrivateAttr
 from eth_pipeline.contracts.clock import HOUR, SystemClock, floor_hour, iso
 from eth_pipeline.contracts.wording.health import EXCHANGE_TIME
 from eth_pipeline.errors import EthPipelineError, RegionRestricted
+from eth_pipeline.exchange.http.state import STATE_FILE
 from eth_pipeline.exchange.http.transport import Transport
 from eth_pipeline.lake import Lake
 from eth_pipeline.settings import Settings, load_settings
@@ -113,7 +114,7 @@ def _kept_lake(location: str, options: tuple[tuple[str, str], ...]) -> Lake:
 
 def exchange_state(settings: Settings) -> Path:
     """Breaker, weight budget and ban state that every process of this host shares."""
-    return settings.home / "exchange_state.sqlite"
+    return settings.home / STATE_FILE
 
 
 def exchange_moment(transport: Transport, *, wait_seconds: float = 0.0) -> Moment:

@@ -23,9 +23,10 @@ from eth_pipeline.models.figures.evaluation import evaluate, primary_horizon_hou
 from eth_pipeline.models.figures.permutation import permutation_importance
 from eth_pipeline.models.figures.report import EvaluationReport
 from eth_pipeline.models.forecaster import FittedForecaster, Forecaster, OnnxModel, Progress
+from eth_pipeline.models.out_of_fold import WalkForward
 from eth_pipeline.models.parity import check_parity
 from eth_pipeline.models.thresholds import choose_thresholds
-from eth_pipeline.models.walk_forward import WalkForward, walk_forward
+from eth_pipeline.models.walk_forward import walk_forward
 from eth_pipeline.settings import TrainingSettings
 
 Bounds = tuple[float, float] | None

@@ -20,7 +20,7 @@ from eth_pipeline.errors import ParityFailed
 from eth_pipeline.models.dataset import Floats, Matrix
 from eth_pipeline.models.figures.report import ParityReport
 from eth_pipeline.models.forecaster import OnnxModel, Probes
-from eth_pipeline.models.trees.tree_splits import exported_threshold
+from eth_pipeline.models.tree_splits import exported_threshold
 
 TOLERANCE = 1e-5
 RANDOM_ROWS = 2_000

@@ -22,8 +22,8 @@ import polars as pl
 from eth_pipeline.errors import ContractViolation
 from eth_pipeline.models.calibration import logit, sigmoid
 from eth_pipeline.models.dataset import Floats, Mask
+from eth_pipeline.models.out_of_fold import OOF_SCHEMA
 from eth_pipeline.models.thresholds import choose_thresholds
-from eth_pipeline.models.walk_forward import OOF_SCHEMA
 from eth_pipeline.settings import TrainingSettings
 
 ALGORITHM = "stacking"

@@ -21,36 +21,17 @@ from typing import Protocol, runtime_checkable
 import numpy as np
 import polars as pl
 
-from eth_pipeline.contracts.table import INSTANT
 from eth_pipeline.errors import SettingsInvalid
 from eth_pipeline.models.baselines import constant_probability, volatility_probability
-from eth_pipeline.models.calibration import Calibration, fit_calibration
-from eth_pipeline.models.dataset import Rows, TrainingSet
+from eth_pipeline.models.calibration import fit_calibration
+from eth_pipeline.models.dataset import TrainingSet
 from eth_pipeline.models.figures.bootstrap import MIN_ROWS
 from eth_pipeline.models.figures.metrics import auc
 from eth_pipeline.models.folds import Fold, walk_forward_folds
-from eth_pipeline.models.forecaster import FittedForecaster, Forecaster, Progress
+from eth_pipeline.models.forecaster import Forecaster, Progress
+from eth_pipeline.models.out_of_fold import OOF_SCHEMA, KeptWindow, WalkForward
 from eth_pipeline.models.thresholds import choose_thresholds
 from eth_pipeline.settings import TrainingSettings
-
-OOF_SCHEMA: dict[str, pl.DataType | type[pl.DataType]] = {
-    "decision_time": INSTANT,
-    "horizon_hours": pl.Int32,
-    "fold": pl.Int32,
-    "probability": pl.Float64,
-    "raw_probability": pl.Float64,
-    "up": pl.Int8,
-    "forward_return": pl.Float64,
-    "late_return": pl.Float64,
-    "volatility_probability": pl.Float64,
-    "constant_probability": pl.Float64,
-    "position": pl.Int8,
-}
-"""One row is one horizon's forecast of one hour that taught nothing to the model that made it.
-
-`probability` is calibrated, `position` is +1/-1/0 beyond thresholds chosen from earlier windows only,
-`late_return` is NaN where unknown.
-"""
 
 
 @runtime_checkable
@@ -60,41 +41,6 @@ class SideBySide(Protocol):
     def side_by_side(self) -> tuple[Forecaster, int]:
         """The same algorithm with one thread per fit, and how many fits may run at the same time."""
         ...
-
-
-@dataclass(frozen=True)
-class KeptWindow:
-    """A window's final model with what is needed to score other features on its test rows.
-
-    Attributes:
-        test: rows that were scored, by horizon.
-        fitted: the model, which learnt from nothing later than the window's past.
-        calibration: fitted on the window's validation rows, by horizon.
-    """
-
-    test: Mapping[int, Rows]
-    fitted: FittedForecaster
-    calibration: Mapping[int, Calibration]
-
-
-@dataclass(frozen=True)
-class WalkForward:
-    """What the walk left behind.
-
-    Attributes:
-        oof: out-of-fold forecasts, `OOF_SCHEMA`, by horizon and time.
-        effort: rounds that early stopping chose, by horizon, one per window.
-        validation_auc: AUC on the rows that stopped and calibrated, by horizon, one per window; flattering by
-            nature, kept to be compared with the out-of-fold figure and never instead of it.
-        folds: windows that were scored.
-        kept: the newest windows' models, oldest first, as many as were asked for.
-    """
-
-    oof: pl.DataFrame
-    effort: Mapping[int, tuple[int, ...]]
-    validation_auc: Mapping[int, tuple[float, ...]]
-    folds: int
-    kept: tuple[KeptWindow, ...] = ()
 
 
 @dataclass(frozen=True)

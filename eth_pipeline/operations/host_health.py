@@ -21,11 +21,10 @@ from eth_pipeline.contracts.wording.alias import AGREE
 from eth_pipeline.contracts.wording.processes import ALL_CURRENT, NO_NOTE
 from eth_pipeline.errors import EthPipelineError
 from eth_pipeline.exchange.http.exchange_time import newest_offset
-from eth_pipeline.exchange.http.state import HostState
+from eth_pipeline.exchange.http.state import STATE_FILE, HostState
 from eth_pipeline.lake import Lake
 from eth_pipeline.operations.alerting.book import FILE, open_book
 from eth_pipeline.operations.alerting.delivery import read_targets
-from eth_pipeline.operations.deadman import EXCHANGE_STATE
 from eth_pipeline.operations.processes import ProcessState, process_statuses
 from eth_pipeline.registry.mlflow_store import PRODUCTION, RegistryStore
 from eth_pipeline.registry.promotions.alias import check_alias
@@ -124,7 +123,7 @@ def clock_agrees(lake: Lake, settings: Settings) -> str:
     Raises:
         No: never measured, or further than a run waits.
     """
-    path = settings.home / EXCHANGE_STATE
+    path = settings.home / STATE_FILE
     seen = None
     if path.exists():
         state = HostState(path)

@@ -227,7 +227,7 @@ BUGS = (
     ),
     Bug(
         "the dead man's switch stays silent",
-        "operations/deadman.py",
+        "operations/alerting/deadman.py",
         "    elif exchange_now >= seen.newest + _DUE_AFTER + _PAST_DUE + grace:\n",
         "    elif False:\n",
         ("test_operations_deadman.py",),

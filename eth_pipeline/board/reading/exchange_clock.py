@@ -10,8 +10,8 @@ from pathlib import Path
 
 from eth_pipeline.board.reading.sqlite_view import first_row
 from eth_pipeline.contracts.clock import Clock
+from eth_pipeline.exchange.http.state import STATE_FILE
 
-STATE_FILE = "exchange_state.sqlite"
 _OFFSET = "SELECT offset_seconds FROM offsets WHERE host = ?"
 
 

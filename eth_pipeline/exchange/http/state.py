@@ -32,6 +32,7 @@ CREATE TABLE IF NOT EXISTS absent (
     series TEXT, first_us INTEGER, last_us INTEGER, asked_us INTEGER, PRIMARY KEY (series, first_us, last_us));
 """
 _BUSY_SECONDS = 10.0
+STATE_FILE = "exchange_state.sqlite"  # below the home of a host
 
 
 class HostState:

@@ -24,7 +24,7 @@ from eth_pipeline.models.figures.report import (
     ParityReport,
     PermutationReport,
 )
-from eth_pipeline.models.walk_forward import WalkForward
+from eth_pipeline.models.out_of_fold import WalkForward
 from eth_pipeline.settings import TrainingSettings
 
 PREFERRED_HORIZON_HOURS = 5

@@ -24,7 +24,7 @@ from eth_pipeline.models.dataset import Floats, HorizonTarget, Rows, TrainingSet
 from eth_pipeline.models.figures.bootstrap import WeeklyResamples
 from eth_pipeline.models.figures.metrics import auc
 from eth_pipeline.models.figures.report import PermutationDrop, PermutationReport
-from eth_pipeline.models.walk_forward import KeptWindow
+from eth_pipeline.models.out_of_fold import KeptWindow
 from eth_pipeline.settings import TrainingSettings
 
 WEEK_HOURS = 168

@@ -3,7 +3,7 @@
 Belongs here: building the ONNX graph. Does not belong: proving that it is the model (`models.parity`),
 running it for a signal (`signals.forecasting.forecast`).
 
-Where a split sends a value is decided in `tree_splits`.
+Where a split sends a value is decided in `models.tree_splits`.
 
 Operators: ai.onnx.ml TreeEnsembleRegressor (version 3), Sigmoid, Squeeze; for quantiles Gather, Less, Where, Mul.
 """
@@ -15,7 +15,7 @@ from typing import Any
 from eth_pipeline.errors import ParityFailed
 from eth_pipeline.models.forecaster import OnnxModel
 from eth_pipeline.models.onnx_file import INPUT_NAME, OPSET, OUTPUT_NAME, finished
-from eth_pipeline.models.trees.tree_splits import exported_threshold, missing_goes_left
+from eth_pipeline.models.tree_splits import exported_threshold, missing_goes_left
 
 QUANTILES_NAME = "quantiles"
 

@@ -17,10 +17,9 @@ from eth_pipeline.contracts.clock import HOUR, floor_hour
 from eth_pipeline.contracts.decision_tables import TRANSITIONS
 from eth_pipeline.contracts.signal import SignalRecord
 from eth_pipeline.contracts.table import INSTANT
-from eth_pipeline.exchange.http.state import HostState
+from eth_pipeline.exchange.http.state import STATE_FILE, HostState
 from eth_pipeline.lake import Lake
 from eth_pipeline.models.drift import DriftReference, DriftReport, measure_drift
-from eth_pipeline.operations.deadman import EXCHANGE_STATE
 from eth_pipeline.operations.signal_log import SignalLog
 from eth_pipeline.registry.promotions.production import pointer_or_none
 from eth_pipeline.settings import Settings
@@ -104,7 +103,7 @@ def exchange_troubles(settings: Settings, *, now: datetime) -> tuple[ExchangeTro
         settings: name the home.
         now: host time, as the breakers' own.
     """
-    path = settings.home / EXCHANGE_STATE
+    path = settings.home / STATE_FILE
     if not path.exists():
         return ()
     state = HostState(path)

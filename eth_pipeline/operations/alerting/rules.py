@@ -1,7 +1,7 @@
 """When a fact is an alert: one pure function per kind, from evidence to conditions and happenings.
 
 Belongs here: the judgement and the figures of its sentence. Does not belong: the words and what to do
-(`contracts.wording.alerts`), reading the evidence (`evidence`), silence of everything (`operations.deadman`),
+(`contracts.wording.alerts`), reading the evidence (`evidence`), silence of everything (`deadman`),
 remembering and telling (`book`, `delivery`).
 """
 

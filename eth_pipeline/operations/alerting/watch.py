@@ -13,8 +13,7 @@ from datetime import datetime
 
 from eth_pipeline.contracts.alert import AlertKind
 from eth_pipeline.contracts.signal import SignalRecord
-from eth_pipeline.operations import deadman
-from eth_pipeline.operations.alerting import evidence, rules
+from eth_pipeline.operations.alerting import deadman, evidence, rules
 from eth_pipeline.operations.alerting.book import open_book
 from eth_pipeline.operations.alerting.delivery import deliver, usable_targets
 from eth_pipeline.operations.alerting.kinds import Condition, Happening

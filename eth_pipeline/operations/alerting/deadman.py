@@ -1,7 +1,7 @@
 """The dead-man's switch: it notices that nothing writes signals any more, without any of the parts that should.
 
 Belongs here: the newest record, from the lake or else from the log's files, and whether silence is too long. Does not
-belong: remembering and telling (`operations.alerting`), starting it (a timer outside of Dagster). No exchange is
+belong: remembering and telling (`book`, `watch`), starting it (a timer outside of Dagster). No exchange is
 asked: its time is the host's, corrected by the offset that the hourly runs measured last.
 
 A lake that cannot be read, or that lost its records, is silence too.
@@ -25,12 +25,11 @@ from eth_pipeline.contracts.decision_tables import SIGNALS
 from eth_pipeline.contracts.table import INSTANT
 from eth_pipeline.contracts.wording import alerts as wording
 from eth_pipeline.exchange.http.exchange_time import newest_offset
-from eth_pipeline.exchange.http.state import HostState
+from eth_pipeline.exchange.http.state import STATE_FILE, HostState
 from eth_pipeline.lake import Lake
 from eth_pipeline.operations.alerting.kinds import Condition
 from eth_pipeline.settings import Settings
 
-EXCHANGE_STATE = "exchange_state.sqlite"
 _DUE_AFTER = HOUR  # a record of the hour T is followed by one of T + 1 h
 _PAST_DUE = HOUR
 _LAKE_SECONDS = 20.0
@@ -141,7 +140,7 @@ def newest_logged(folder: Path, *, symbol: str, phase: str, until: datetime) -> 
 
 def known_offset(settings: Settings) -> timedelta | None:
     """Exchange time less host time as it was measured last; None where it never was or cannot be read."""
-    path = settings.home / EXCHANGE_STATE
+    path = settings.home / STATE_FILE
     try:
         if not path.exists():
             return None
