@@ -11,9 +11,9 @@ from sklearn.metrics import mean_pinball_loss
 from eth_pipeline.errors import ParityFailed, SettingsInvalid
 from eth_pipeline.models.dataset import HorizonTarget, TrainingSet
 from eth_pipeline.models.figures.sizing_report import pinball_loss, quantile_horizon_report
+from eth_pipeline.models.out_of_fold import QUANTILE_OOF_SCHEMA
 from eth_pipeline.models.parity import check_parity
 from eth_pipeline.models.sizing.quantile import (
-    QUANTILE_OOF_SCHEMA,
     TrainedQuantiles,
     quantile_walk_forward,
     train_quantiles,

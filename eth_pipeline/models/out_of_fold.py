@@ -1,6 +1,7 @@
 """Out-of-fold forecasts: what a walk-forward leaves behind, and what every honest figure is computed from.
 
-Belongs here: the rows and values. Does not belong: making them (`walk_forward`), judging them (`models.figures`).
+Belongs here: the rows and values. Does not belong: making them (`walk_forward`,
+`models.sizing`), judging them (`models.figures`).
 """
 
 from collections.abc import Mapping
@@ -30,6 +31,24 @@ OOF_SCHEMA: dict[str, pl.DataType | type[pl.DataType]] = {
 
 `probability` is calibrated, `position` is +1/-1/0 beyond thresholds chosen from earlier windows only,
 `late_return` is NaN where unknown.
+"""
+
+QUANTILE_OOF_SCHEMA: dict[str, pl.DataType | type[pl.DataType]] = {
+    "decision_time": INSTANT,
+    "horizon_hours": pl.Int32,
+    "fold": pl.Int32,
+    "level": pl.Float64,
+    "forward_return": pl.Float64,
+    "raw_quantile": pl.Float64,
+    "quantile": pl.Float64,
+    "unconditional_quantile": pl.Float64,
+    "volatility_quantile": pl.Float64,
+    "volatility": pl.Float64,
+}
+"""One row is one level of one hour that taught nothing to the model that made it.
+
+`raw_quantile` is the model's, `quantile` has the offsets of earlier windows and is sorted; the baselines are quantiles
+of the fold's learnable returns, and of those returns in units of `volatility` times the hour's own.
 """
 
 

@@ -99,7 +99,7 @@ def pinball_loss(outcome: Floats, forecast: Floats, *, level: float | Floats) ->
 
 
 def quantile_report(oof: pl.DataFrame, *, settings: TrainingSettings, parity: ParityReport) -> QuantileReport:
-    """Judge out-of-fold rows of `quantile.QUANTILE_OOF_SCHEMA`; intervals resample whole weeks."""
+    """Judge out-of-fold rows of `models.out_of_fold.QUANTILE_OOF_SCHEMA`; intervals resample whole weeks."""
     horizons = oof["horizon_hours"].unique().sort().to_list()
     return QuantileReport(
         horizons=tuple(quantile_horizon_report(oof, horizon_hours=h, settings=settings) for h in horizons),
@@ -189,7 +189,7 @@ def _verdict(horizon_hours: int, over_unconditional: Estimate, over_volatility: 
 def regime_report(
     oof: pl.DataFrame, *, states: tuple[str, ...], settings: TrainingSettings, parity: ParityReport
 ) -> RegimeReport:
-    """Judge out-of-fold rows of `regime.REGIME_OOF_SCHEMA`; intervals resample whole weeks."""
+    """Judge out-of-fold rows of `models.sizing.regime.REGIME_OOF_SCHEMA`; intervals resample whole weeks."""
     oof = oof.sort("decision_time")
     decision_time = oof["decision_time"].to_numpy()
     state, third = (oof[name].to_numpy().astype(np.int64) for name in ("state", "volatility_third"))

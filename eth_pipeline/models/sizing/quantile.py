@@ -20,13 +20,13 @@ import numpy as np
 import polars as pl
 
 from eth_pipeline.contracts.artifact import QuantileModel
-from eth_pipeline.contracts.table import INSTANT
 from eth_pipeline.errors import SettingsInvalid
 from eth_pipeline.models.baselines import find_volatility_feature
 from eth_pipeline.models.dataset import Floats, Rows, TrainingSet
 from eth_pipeline.models.figures.sizing_report import QuantileReport, quantile_report
 from eth_pipeline.models.folds import Fold
 from eth_pipeline.models.forecaster import OnnxModel, Progress
+from eth_pipeline.models.out_of_fold import QUANTILE_OOF_SCHEMA
 from eth_pipeline.models.parity import check_parity
 from eth_pipeline.models.trees.quantile_forest import (
     QuantileParameters,
@@ -36,24 +36,6 @@ from eth_pipeline.models.trees.quantile_forest import (
 )
 from eth_pipeline.models.walk_forward import windows_by_index
 from eth_pipeline.settings import TrainingSettings
-
-QUANTILE_OOF_SCHEMA: dict[str, pl.DataType | type[pl.DataType]] = {
-    "decision_time": INSTANT,
-    "horizon_hours": pl.Int32,
-    "fold": pl.Int32,
-    "level": pl.Float64,
-    "forward_return": pl.Float64,
-    "raw_quantile": pl.Float64,
-    "quantile": pl.Float64,
-    "unconditional_quantile": pl.Float64,
-    "volatility_quantile": pl.Float64,
-    "volatility": pl.Float64,
-}
-"""One row is one level of one hour that taught nothing to the model that made it.
-
-`raw_quantile` is the model's, `quantile` has the offsets of earlier windows and is sorted; the baselines are quantiles
-of the fold's learnable returns, and of those returns in units of `volatility` times the hour's own.
-"""
 
 
 @dataclass(frozen=True)
