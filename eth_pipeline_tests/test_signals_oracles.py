@@ -6,9 +6,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from eth_pipeline.signals.parts import total
-from eth_pipeline.signals.strategy import FAMILIES
-from eth_pipeline.signals.windows import Candles
+from eth_pipeline.signals.technical.parts import total
+from eth_pipeline.signals.technical.strategy import FAMILIES
+from eth_pipeline.signals.technical.windows import Candles
 from eth_pipeline_tests.oracles.indicator_families import FIRST_ROW, GOLDEN
 
 ORACLE: dict[str, Any] = json.loads(GOLDEN.read_text(encoding="utf-8"))
