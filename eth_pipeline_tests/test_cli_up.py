@@ -8,11 +8,34 @@ import pytest
 from typer.testing import CliRunner
 
 from eth_pipeline.cli import app
-from eth_pipeline.cli.processes import accepts, free_port, require_free
+from eth_pipeline.cli.console import out
+from eth_pipeline.cli.processes import ProcessGroup, accepts, free_port, require_free
+from eth_pipeline.cli.up import _stay
 from eth_pipeline.errors import NeedsHuman
 from eth_pipeline_tests.running_up import assert_gone, running_up
 
 pytestmark = pytest.mark.slow
+
+
+def test_an_interrupt_that_follows_its_invitation_at_once_stops_in_peace(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A script presses Ctrl-C as soon as it reads the line, before anything after the line has run."""
+    said: list[str] = []
+
+    def say(text: str) -> None:
+        said.append(text)
+        if text.startswith("Ctrl-C"):
+            signal.raise_signal(signal.SIGINT)
+
+    monkeypatch.setattr(out, "print", say)
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        with ProcessGroup(logs=tmp_path, environment={}) as group:
+            _stay(group)
+    finally:
+        signal.signal(signal.SIGINT, before)
+    assert said == ["Ctrl-C stops everything.", "Stopping."]
 
 
 def test_a_home_that_is_no_demo_starts_without_exchange_and_without_a_mlflow_of_its_own(tmp_path: Path) -> None:

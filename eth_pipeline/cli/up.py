@@ -200,8 +200,8 @@ def _state(port: int) -> dict[str, Any] | None:
 
 
 def _stay(group: ProcessGroup) -> None:
-    out.print("Ctrl-C stops everything.")
     try:
+        out.print("Ctrl-C stops everything.")  # who reads it may press it before the next line of code
         while not (dead := group.dead()):
             time.sleep(1.0)
     except KeyboardInterrupt:
