@@ -24,6 +24,7 @@ from eth_pipeline.sandbox.synthetic import SyntheticMarket
 from eth_pipeline.settings import Settings, load_settings
 from eth_pipeline.signals.gating.gate import MlAvailability
 from eth_pipeline_tests.decision_samples import HOUR, MODEL, NOON, bars, forecast, funding, mark_bars, signal, walk
+from eth_pipeline_tests.spoken_chinese import english_in
 
 CLOCK = NOON + timedelta(seconds=20)
 READ_COMMANDS = (
@@ -108,6 +109,16 @@ def test_every_read_command_shows_a_table_to_people(settings: Settings, command:
     result = call(*command)
     assert result.exit_code == 0, result.output
     assert len(result.stdout.splitlines()) >= 3
+
+
+@pytest.mark.parametrize("command", READ_COMMANDS, ids=" ".join)
+def test_every_table_has_its_title_and_its_heads_in_the_language_of_the_settings(
+    settings: Settings, command: tuple[str, ...], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("ETH_PIPELINE_LANGUAGE", "zh")
+    title, _, heads, *_ = call(*command).stdout.splitlines()
+    assert english_in(title) == []
+    assert [english_in(head) for head in heads.strip(" ┃").split("┃")] == [[]] * (heads.count("┃") - 1)
 
 
 def test_the_difference_of_the_last_two_configurations_is_the_setting_that_changed(settings: Settings) -> None:

@@ -10,9 +10,10 @@ from rich.console import Console
 from rich.table import Table
 
 from eth_pipeline.cli.tables import (
+    checks_table,
     decision_table,
+    evaluation_table,
     gates_table,
-    health_table,
     lineage_table,
     process_table,
     signal_table,
@@ -77,10 +78,10 @@ def test_the_health_of_a_host_is_shown_in_chinese(tmp_path: Path) -> None:
     assert [check.name for check in seen if english_in(said(check.name, "zh"))] == []
     own = [check.detail for check in seen - foreign if check.detail != NO_MODEL.detail]
     assert [detail for detail in own if english_in(said(detail, "zh"))] == []
-    text = printed(health_table(seen, language="zh"))
+    text = printed(checks_table(seen, language="zh"))
     for words in ("健康检查", "K 线 ETHUSDT 新鲜", "最新数据已有 77.01 小时，上限 1.00 小时", "正常", "不通过", "警告"):
         assert words in text
-    english = printed(health_table(seen))
+    english = printed(checks_table(seen))
     for words in ("Health", "klines ETHUSDT fresh", "newest data is 77.01 h old, limit 1.00 h", "ok", "FAIL", "warn"):
         assert words in english
 
@@ -98,6 +99,15 @@ def test_a_decision_is_shown_in_chinese_with_its_gates(table: Callable[..., Tabl
         assert word in text
     assert {"pass", "FAIL", "fail"} & set(text.split()) == set()
     assert {"pass", "FAIL"} <= set(english.split())
+
+
+def test_an_evaluation_is_shown_in_chinese_with_its_verdict() -> None:
+    figures = without_skill()
+    text, english = printed(evaluation_table(figures, language="zh")), printed(evaluation_table(figures))
+    for words in ("样本外", "预测期限", "仅用波动率", "每笔净基点", "笔"):
+        assert words in text
+    assert f"in {figures.horizons[0].trades} trades" in english
+    assert "Out of sample" in english
 
 
 def test_a_lineage_is_shown_in_chinese_and_names_the_codes_in_english() -> None:

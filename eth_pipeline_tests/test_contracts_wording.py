@@ -21,6 +21,7 @@ from eth_pipeline.contracts.wording.details import NEWEST_TOO_OLD
 from eth_pipeline.contracts.wording.gates import GATES, STACKING
 from eth_pipeline.contracts.wording.lineage import FACTS, STEPS, fact_name, step_name
 from eth_pipeline.contracts.wording.reasons import REASONS
+from eth_pipeline.operations.plan.summary import STAGE_HEADER
 from eth_pipeline.operations.processes import ProcessState
 from eth_pipeline.signals.gating.policy import judge
 from eth_pipeline.signals.technical.strategy import FAMILIES
@@ -135,9 +136,15 @@ def test_every_label_of_a_template_is_known_and_every_known_label_is_used() -> N
 
 
 def test_every_word_of_a_terminal_table_is_used() -> None:
-    sources = "".join(path.read_text() for path in (PACKAGE / "cli").glob("*.py"))
-    constants = {node.value for node in ast.walk(ast.parse(sources)) if isinstance(node, ast.Constant)}
+    places = [*(PACKAGE / "cli").rglob("*.py"), PACKAGE / "operations" / "plan" / "summary.py"]
+    constants = {
+        node.value
+        for path in places
+        for node in ast.walk(ast.parse(path.read_text()))
+        if isinstance(node, ast.Constant)
+    }
     assert set(TERMINAL) <= constants
+    assert set(STAGE_HEADER) <= set(TERMINAL)
 
 
 def test_every_name_of_a_lineage_is_known_and_every_known_name_is_used() -> None:

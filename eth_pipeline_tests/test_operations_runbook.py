@@ -8,6 +8,14 @@ import typer
 
 from eth_pipeline.cli import app
 from eth_pipeline.contracts.alert import AlertKind
+from eth_pipeline.contracts.wording.processes import (
+    CODE_CHANGED,
+    ENDED,
+    OLDER_THAN_BUNDLE,
+    OTHER_COMMIT,
+    OTHER_CONFIGURATION,
+    RUNS_WHAT_LIES_HERE,
+)
 from eth_pipeline.settings import AlertSettings
 
 DOCS = Path(__file__).resolve().parents[1] / "docs"
@@ -36,13 +44,39 @@ def test_every_section_says_something(kind: AlertKind) -> None:
     assert len(body.split()) > 30
 
 
-@pytest.mark.parametrize("kind", AlertKind)
-def test_the_chinese_section_names_the_same_commands_settings_and_files(kind: AlertKind) -> None:
-    def named(text: str) -> set[str]:
-        body = text.partition(f"### `{kind}`\n")[2].partition("\n##")[0]
-        return {" ".join(word.split()) for word in re.findall(r"`([^`]+)`", body)}
+def sections(text: str) -> list[tuple[str, str]]:
+    """Level and body of every section in its order, the part before the first heading left out."""
+    parts = re.split(r"^(#{1,3}) .*$", text, flags=re.MULTILINE)[1:]
+    return list(zip(parts[::2], parts[1::2], strict=True))
 
-    assert named(RUNBOOK) <= named(CHINESE) | {"paper", "live"}
+
+def named(body: str) -> set[str]:
+    """Commands, settings, files and units, the line's breaks aside."""
+    return {" ".join(word.split()) for word in re.findall(r"`([^`]+)`", re.sub(r"^```$", "", body, flags=re.MULTILINE))}
+
+
+def test_the_chinese_runbook_has_the_same_sections_in_the_same_order() -> None:
+    assert [level for level, _ in sections(CHINESE)] == [level for level, _ in sections(RUNBOOK)]
+    assert len(sections(RUNBOOK)) > 20
+
+
+@pytest.mark.parametrize("number", range(len(sections(RUNBOOK))))
+def test_a_chinese_section_names_the_same_commands_settings_and_files(number: int) -> None:
+    english, chinese = sections(RUNBOOK)[number][1], sections(CHINESE)[number][1]
+    assert named(english) <= named(chinese) | {"paper", "live"}
+    assert len(re.findall(r"^(?:\||\d\.|```)", english, flags=re.MULTILINE)) == len(
+        re.findall(r"^(?:\||\d\.|```)", chinese, flags=re.MULTILINE)
+    )
+
+
+def test_both_runbooks_quote_what_the_program_says_of_a_process() -> None:
+    for phrase in (RUNS_WHAT_LIES_HERE, ENDED):
+        assert f"`{phrase.en}`" in RUNBOOK
+        assert phrase.zh in CHINESE
+    for phrase in (CODE_CHANGED, OTHER_COMMIT, OTHER_CONFIGURATION, OLDER_THAN_BUNDLE):
+        english, chinese = (re.split(r"[:(：，（{]", text)[0].strip() for text in (phrase.en, phrase.zh))
+        assert english in RUNBOOK
+        assert chinese in CHINESE
 
 
 def test_every_command_of_the_runbook_exists() -> None:

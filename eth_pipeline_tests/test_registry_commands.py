@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -93,7 +94,7 @@ def host(
     return made
 
 
-def test_the_log_is_listed_shown_and_verified(host: Host) -> None:
+def test_the_log_is_listed_shown_and_verified(host: Host, monkeypatch: pytest.MonkeyPatch) -> None:
     entries = json.loads(run("promotions", "list", "--json").stdout)
     assert [entry["action"] for entry in entries] == ["promoting", "promoted"] * 2
     shown = json.loads(run("promotions", "show", "4", "--json").stdout)
@@ -104,6 +105,8 @@ def test_the_log_is_listed_shown_and_verified(host: Host) -> None:
     for command in (("verify",), ("verify", "--offline")):
         cut = run("promotions", *command)
         assert (cut.exit_code, "cut at its end" in cut.stderr) == (1, True)
+    monkeypatch.setenv("ETH_PIPELINE_LANGUAGE", "zh")
+    assert {"晋升记录", "晋升中", "晋升"} <= set(re.findall("[一-鿿]+", run("promotions", "list").output))
     unknown = run("promotions", "show", "99")
     assert (unknown.exit_code, "has no entry '99'" in unknown.stderr) == (1, True)
 

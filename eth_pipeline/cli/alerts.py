@@ -9,10 +9,9 @@ from typing import Annotated
 
 import typer
 from rich.markup import escape
-from rich.table import Table
 
 from eth_pipeline.cli.console import err, out, print_json, refuse_on_error
-from eth_pipeline.cli.words import terminal
+from eth_pipeline.cli.words import headed, terminal
 from eth_pipeline.contracts.clock import SystemClock, iso
 from eth_pipeline.contracts.wording import coded, said
 from eth_pipeline.contracts.wording.alerts import TEST, TEST_TITLE, body
@@ -41,9 +40,7 @@ def list_alerts(as_json: AsJson = False) -> None:
             print_json({"raised": rows, "undelivered": undelivered})
         else:
             words, language = terminal(settings.language), settings.language
-            table = Table(title=words("Alerts"), title_justify="left")
-            for name in ("since", "kind", "subject", "text"):
-                table.add_column(words(name), overflow="fold")
+            table = headed("Alerts", "since", "kind", "subject", "text", language=language)
             for condition, at in raised:
                 text = said(body(condition.kind, condition.text), language)
                 table.add_row(iso(at), coded(condition.kind, language), condition.subject, escape(text))
@@ -66,9 +63,7 @@ def history(
             print_json([{"at": iso(at), "title": t, "text": b, "delivered": d} for at, t, b, d in messages])
             return
         words, language = terminal(settings.language), settings.language
-        table = Table(title=words("Messages"), title_justify="left")
-        for name in ("at", "title", "text", "delivered"):
-            table.add_column(words(name), overflow="fold")
+        table = headed("Messages", "at", "title", "text", "delivered", language=language)
         for at, title, text, done in messages:
             state = said("yes", language) if done else f"[yellow]{words('waits')}[/]"
             table.add_row(iso(at), escape(said(title, language)), escape(said(text, language)), state)

@@ -6,9 +6,9 @@ Belongs here: showing. Does not belong: storing (`operations.config_audit`), rea
 from typing import Annotated
 
 import typer
-from rich.table import Table
 
 from eth_pipeline.cli.console import out, print_json, refuse_on_error
+from eth_pipeline.cli.words import headed
 from eth_pipeline.settings import load_settings
 
 app = typer.Typer(help="The configuration.", no_args_is_help=True)
@@ -21,13 +21,13 @@ def history(as_json: AsJson = False) -> None:
     with refuse_on_error():
         from eth_pipeline.operations.config_audit import config_history
 
-        changes = config_history(load_settings().home)
+        settings = load_settings()
+        changes = config_history(settings.home)
     if as_json:
         print_json([vars(change) for change in changes])
         return
-    table = Table(title="Configurations in use", title_justify="left")
-    for name in ("since", "configuration", "user", "host", "command", "commit"):
-        table.add_column(name, overflow="fold")
+    columns = ("since", "configuration", "user", "host", "command", "commit")
+    table = headed("Configurations in use", *columns, language=settings.language)
     for change in changes:
         table.add_row(change.at, change.digest[:12], change.user, change.host, change.command, change.commit[:12])
     out.print(table)
@@ -45,7 +45,8 @@ def diff(
     with refuse_on_error():
         from eth_pipeline.operations.config_audit import config_history, differences, stored_configuration
 
-        home = load_settings().home
+        settings = load_settings()
+        home = settings.home
         newest = [change.digest for change in config_history(home)][-2:]
         if len(newest) < 2 and (before is None or after is None):
             print_json([]) if as_json else out.print("Fewer than two configurations were in use here so far.")
@@ -55,9 +56,13 @@ def diff(
     if as_json:
         print_json([vars(item) for item in found])
         return
-    table = Table(title=f"Configuration {old[:12]} to {new[:12]}", title_justify="left")
-    for name in ("setting", "before", "after"):
-        table.add_column(name, overflow="fold")
+    table = headed(
+        "Configuration {old} to {new}",
+        *("setting", "before", "after"),
+        language=settings.language,
+        old=old[:12],
+        new=new[:12],
+    )
     for item in found:
         table.add_row(item.setting, str(item.before), str(item.after))
     out.print(table)
@@ -71,9 +76,8 @@ def show(as_json: AsJson = False) -> None:
         if as_json:
             print_json({"digest": settings.digest(), "settings": settings.masked()})
             return
-        table = Table(title=f"Configuration {settings.digest()[:12]}", title_justify="left")
-        for name in ("setting", "value", "meaning"):
-            table.add_column(name, overflow="fold")
+        columns, digest = ("setting", "value", "meaning"), settings.digest()[:12]
+        table = headed("Configuration {digest}", *columns, language=settings.language, digest=digest)
         for name, value, meaning in _flat(settings.masked(), type(settings).model_fields):
             table.add_row(name, value, meaning)
         out.print(table)

@@ -86,7 +86,7 @@ def _show_runs(settings: Settings, plan: DemoPlan) -> None:
         run = _Runner(instance=instance, definitions=defs)
         run("ingest from the exchange", list(STREAMS))
         run("features, labels, training, decision", TRAINING_ASSETS, rebuild=True)
-        out.print(evaluation_table(read_report(newest_candidate(instance))))
+        out.print(evaluation_table(read_report(newest_candidate(instance)), language=settings.language))
         decision = PromotionDecision.model_validate_json((newest_candidate(instance) / DECISION).read_bytes())
         out.print(decision_table(decision, language=settings.language))
         if decision.promoted:

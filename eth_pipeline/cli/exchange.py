@@ -8,11 +8,12 @@ from typing import Annotated, Any
 
 import typer
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
-from rich.table import Table
 
 from eth_pipeline.cli.console import err, out, print_json, refuse_on_error
+from eth_pipeline.cli.words import headed
 from eth_pipeline.contracts.clock import parse_instant
 from eth_pipeline.contracts.tables import STREAMS
+from eth_pipeline.contracts.wording import said
 from eth_pipeline.errors import NeedsHuman, SettingsInvalid
 from eth_pipeline.settings import load_settings
 
@@ -80,11 +81,11 @@ def _run(streams: list[str] | None, *, first: str | None, end: str | None, as_js
     if as_json:
         print_json(rows)
     else:
-        table = Table(title="Ingested", title_justify="left")
-        for name in ("stream", "symbol", "outcome", "inserted", "updated", "missing", "detail"):
-            table.add_column(name, overflow="fold")
+        language = load_settings().language
+        columns = ("stream", "symbol", "outcome", "inserted", "updated", "missing", "detail")
+        table = headed("Ingested", *columns, language=language)
         for row in rows:
-            table.add_row(*(str(value) for value in row.values()))
+            table.add_row(*(said(str(value), language) for value in row.values()))
         out.print(table)
     if any(row["outcome"] in ("unavailable", "restricted") for row in rows):
         raise typer.Exit(1)

@@ -6,11 +6,10 @@ Belongs here: showing. Does not belong: the checks themselves (`operations.healt
 from typing import Annotated
 
 import typer
-from rich.table import Table
 
 from eth_pipeline.cli.console import out, print_json, refuse_on_error
-from eth_pipeline.cli.tables import health_table, process_table
-from eth_pipeline.cli.words import terminal
+from eth_pipeline.cli.tables import checks_table, process_table
+from eth_pipeline.cli.words import headed, terminal
 from eth_pipeline.settings import load_settings
 
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
@@ -42,7 +41,7 @@ def health(
     else:
         words = terminal(settings.language)
         if shown := [check for check in report.checks if verbose or not check.passed]:
-            out.print(health_table(shown, language=settings.language))
+            out.print(checks_table(shown, language=settings.language))
         verdict = words("healthy" if report.healthy else "unhealthy")
         out.print(f"[bold {'green' if report.healthy else 'red'}]{verdict}[/]")
     raise typer.Exit(0 if report.healthy else 1)
@@ -73,9 +72,7 @@ def manifest(as_json: AsJson = False) -> None:
         if as_json:
             print_json(value | {"processes": [process.as_dict() for process in processes]})
             return
-        table = Table(title="Runtime manifest", title_justify="left")
-        table.add_column("field")
-        table.add_column("value", overflow="fold")
+        table = headed("Runtime manifest", "field", "value", language=settings.language)
         for name, item in value.items():
             lines = "\n".join(f"{k} {v}" for k, v in item.items()) if isinstance(item, dict) else str(item)
             table.add_row(name, lines or "none")

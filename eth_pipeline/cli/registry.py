@@ -9,11 +9,11 @@ from typing import Annotated
 
 import typer
 from rich.markup import escape
-from rich.table import Table
 
 from eth_pipeline.cli import air_gap
 from eth_pipeline.cli.console import err, out, print_json, refuse_on_error
 from eth_pipeline.cli.tables import gates_table
+from eth_pipeline.cli.words import headed, terminal
 from eth_pipeline.contracts.clock import iso
 from eth_pipeline.contracts.wording import said
 from eth_pipeline.settings import load_settings
@@ -80,7 +80,8 @@ def alias(
     else:
         for sentence in found.disagreements:
             out.print(f"[red]{escape(said(sentence, settings.language))}[/]")
-        out.print("[green]consistent[/]" if found.consistent else "[bold red]not consistent[/]")
+        style, verdict = ("green", "consistent") if found.consistent else ("bold red", "not consistent")
+        out.print(f"[{style}]{terminal(settings.language)(verdict)}[/]")
     raise typer.Exit(0 if found.consistent else 1)
 
 
@@ -90,16 +91,16 @@ def list_promotions(as_json: AsJson = False) -> None:
     with refuse_on_error():
         from eth_pipeline.registry.promotions.promotion import promotion_log
 
-        entries = promotion_log(load_settings()).entries()
+        settings = load_settings()
+        entries = promotion_log(settings).entries()
         if as_json:
             print_json([entry.model_dump(mode="json") for entry in entries])
             return
-        table = Table(title="Promotions", title_justify="left")
-        for name in ("#", "at", "action", "version", "fingerprint", "decision"):
-            table.add_column(name, overflow="fold")
+        columns = ("number", "at", "change", "version", "fingerprint", "decision")
+        table = headed("Promotions", *columns, language=settings.language)
         for entry in entries:
-            number, moment = str(entry.sequence), iso(entry.at)
-            table.add_row(number, moment, entry.action, entry.version, entry.fingerprint[:12], entry.decision_id)
+            number, moment, action = str(entry.sequence), iso(entry.at), said(entry.action, settings.language)
+            table.add_row(number, moment, action, entry.version, entry.fingerprint[:12], entry.decision_id)
         out.print(table)
 
 

@@ -11,7 +11,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from eth_pipeline.cli.console import STATE_STYLE
-from eth_pipeline.cli.words import terminal
+from eth_pipeline.cli.words import headed, terminal
 from eth_pipeline.contracts.artifact import GateResult, PromotionDecision
 from eth_pipeline.contracts.clock import iso
 from eth_pipeline.contracts.signal import SignalRecord
@@ -23,16 +23,20 @@ from eth_pipeline.operations.lineage import LineageStep
 from eth_pipeline.operations.processes import ProcessStatus
 from eth_pipeline.settings import Language
 
+_GATE_COLUMNS = ("gate", "verdict", "value", "threshold", "needed for")
+
 
 def signal_table(record: SignalRecord, *, language: Language = "en") -> Table:
     """One hour, field by field."""
     words, value = terminal(language), partial(said, language=language)
-    title = words(
-        "Signal {symbol} {hour} ({phase})", symbol=record.symbol, hour=iso(record.decision_time), phase=record.phase
+    table = headed(
+        "Signal {symbol} {hour} ({phase})",
+        *("field", "value"),
+        language=language,
+        symbol=record.symbol,
+        hour=iso(record.decision_time),
+        phase=record.phase,
     )
-    table = Table(title=title, title_justify="left")
-    table.add_column(words("field"))
-    table.add_column(words("value"), overflow="fold")
     style = STATE_STYLE[record.state]
     table.add_row(words("state"), f"[{style}]{value(record.state)}[/]")
     size = f"{record.position_share:.1%}"
@@ -53,10 +57,9 @@ def signal_table(record: SignalRecord, *, language: Language = "en") -> Table:
 
 def signals_table(records: list[SignalRecord], *, language: Language = "en") -> Table:
     """One line per hour."""
-    words, value = terminal(language), partial(said, language=language)
-    table = Table(title=words("Signals"), title_justify="left")
-    for name in ("hour", "state", "action", "size", "strength", "P(up) 5 h", "model", "reasons"):
-        table.add_column(words(name), overflow="fold")
+    value = partial(said, language=language)
+    columns = ("hour", "state", "action", "size", "strength", "P(up) 5 h", "model", "reasons")
+    table = headed("Signals", *columns, language=language)
     for record in records:
         probability = record.ml.ml_prob_up_5h
         table.add_row(
@@ -74,16 +77,16 @@ def signals_table(records: list[SignalRecord], *, language: Language = "en") -> 
 
 def decision_table(decision: PromotionDecision, *, language: Language = "en") -> Table:
     """Every gate of a decision, and what it comes to."""
-    words, value = terminal(language), partial(said, language=language)
+    value = partial(said, language=language)
     verdict = f"[bold green]{value('promoted')}[/]" if decision.promoted else f"[bold yellow]{value('refused')}[/]"
-    table = Table(
-        title=words("Promotion decision for {phase}: {verdict}", phase=value(decision.phase), verdict=verdict),
+    table = headed(
+        "Promotion decision for {phase}: {verdict}",
+        *_GATE_COLUMNS,
+        language=language,
         caption=escape(value(decision.summary)),
-        title_justify="left",
-        caption_justify="left",
+        phase=value(decision.phase),
+        verdict=verdict,
     )
-    for name in ("gate", "verdict", "value", "threshold", "needed for"):
-        table.add_column(words(name))
     for gate in decision.gates:
         table.add_row(*_gate(gate, decision, language=language))
     return table
@@ -91,32 +94,23 @@ def decision_table(decision: PromotionDecision, *, language: Language = "en") ->
 
 def gates_table(decision: PromotionDecision, *, language: Language = "en") -> Table:
     """Every gate of a decision with its reason."""
-    words = terminal(language)
-    table = Table(title=words("Gates"), title_justify="left")
-    for name in ("gate", "verdict", "value", "threshold", "needed for", "reason"):
-        table.add_column(words(name), overflow="fold")
+    table = headed("Gates", *_GATE_COLUMNS, "reason", language=language)
     for gate in decision.gates:
         table.add_row(*_gate(gate, decision, language=language), escape(said(gate.reason, language)))
     return table
 
 
-def evaluation_table(report: EvaluationReport) -> Table:
+def evaluation_table(report: EvaluationReport, *, language: Language = "en") -> Table:
     """Out-of-sample direction AUC with its interval beside the baselines."""
-    table = Table(
-        title=f"Out of sample, {report.oof_rows:,} hours, {report.folds} folds, purged walk-forward",
-        caption=report.verdict,
-        title_justify="left",
-        caption_justify="left",
+    words = terminal(language)
+    table = headed(
+        "Out of sample, {hours} hours, {folds} folds, purged walk-forward",
+        *("horizon", "sign AUC [95 %]", "volatility only", "constant", "decile spread, bps", "net bps per trade"),
+        language=language,
+        caption=escape(said(report.verdict, language)),
+        hours=f"{report.oof_rows:,}",
+        folds=report.folds,
     )
-    for name in (
-        "horizon",
-        "sign AUC [95 %]",
-        "volatility only",
-        "constant",
-        "decile spread, bps",
-        "net bps per trade",
-    ):
-        table.add_column(name)
     for horizon in report.horizons:
         table.add_row(
             f"{horizon.horizon_hours} h",
@@ -124,7 +118,7 @@ def evaluation_table(report: EvaluationReport) -> Table:
             _estimate(horizon.auc_volatility, 4),
             "0.5",
             _estimate(horizon.decile_spread_bps, 1),
-            f"{_estimate(horizon.net_bps_per_trade, 1)} in {horizon.trades} trades",
+            words("{net} in {trades} trades", net=_estimate(horizon.net_bps_per_trade, 1), trades=horizon.trades),
         )
     return table
 
@@ -179,11 +173,8 @@ def _yes(flag: bool) -> str:
 
 def lineage_table(record: SignalRecord, steps: tuple[LineageStep, ...], *, language: Language = "en") -> Table:
     """What is behind one signal, from the signal down to the code."""
-    words = terminal(language)
-    title = words("Lineage of {hour}", hour=iso(record.decision_time))
-    table = Table(title=title, title_justify="left", show_lines=True)
-    table.add_column(words("step"))
-    table.add_column(words("what identifies it"), overflow="fold")
+    columns, hour = ("step", "what identifies it"), iso(record.decision_time)
+    table = headed("Lineage of {hour}", *columns, language=language, show_lines=True, hour=hour)
     for step in steps:
         shown = ((name, _yes(value) if isinstance(value, bool) else str(value)) for name, value in step.facts.items())
         facts = [f"{fact_name(name, language)} {said(value, language)}" for name, value in shown]
@@ -191,12 +182,10 @@ def lineage_table(record: SignalRecord, steps: tuple[LineageStep, ...], *, langu
     return table
 
 
-def health_table(checks: Iterable[Check], *, language: Language = "en") -> Table:
-    """Every check with its verdict; a warning is a no that does not make the host unhealthy."""
+def checks_table(checks: Iterable[Check], *, title: str = "Health", language: Language = "en") -> Table:
+    """Every check with its verdict; a warning is a no that refuses nothing."""
     words, value = terminal(language), partial(said, language=language)
-    table = Table(title=words("Health"), title_justify="left")
-    for name in ("check", "verdict", "detail"):
-        table.add_column(words(name), overflow="fold")
+    table = headed(title, "check", "verdict", "detail", language=language)
     for check in checks:
         name, style = ("ok", "green") if check.passed else (("FAIL", "red") if check.required else ("warn", "yellow"))
         table.add_row(value(check.name), f"[{style}]{words(name)}[/]", escape(value(check.detail)))
@@ -205,10 +194,9 @@ def health_table(checks: Iterable[Check], *, language: Language = "en") -> Table
 
 def process_table(processes: Iterable[ProcessStatus], *, language: Language = "en") -> Table:
     """State, start and commit of every process, and what has changed since it started."""
-    words, value = terminal(language), partial(said, language=language)
-    table = Table(title=words("Processes"), title_justify="left")
-    for name in ("process", "state", "since", "pid", "commit", "against what lies here"):
-        table.add_column(words(name), overflow="fold")
+    value = partial(said, language=language)
+    columns = ("process", "state", "since", "pid", "commit", "against what lies here")
+    table = headed("Processes", *columns, language=language)
     for process in processes:
         commit = (process.commit or "")[:12] + ("-dirty" if process.dirty else "")
         since = iso(process.started_at) if process.started_at else ""

@@ -1,6 +1,6 @@
 """What a plan asks of a host before it starts, and how a no is told.
 
-Belongs here: choosing the questions, the table, the exit code. Does not belong: the questions themselves
+Belongs here: choosing the questions, the exit code. Does not belong: the questions themselves
 (`operations.plan.preflight`).
 """
 
@@ -8,7 +8,6 @@ from datetime import datetime, timedelta
 from typing import NoReturn
 
 import typer
-from rich.table import Table
 
 from eth_pipeline.cli.console import err
 from eth_pipeline.contracts.clock import SystemClock
@@ -59,14 +58,3 @@ def refuse(checks: tuple[Check, ...]) -> NoReturn:
         if each.required and not each.passed:
             err.print(f"{each.name}: {each.detail}", highlight=False, markup=False, soft_wrap=True)
     raise typer.Exit(CHECK_FAILED)
-
-
-def checks_table(checks: tuple[Check, ...]) -> Table:
-    """All of them, for people."""
-    table = Table(title="Checks", title_justify="left")
-    for name in ("check", "answer", "detail"):
-        table.add_column(name, overflow="fold")
-    for each in checks:
-        word = "[green]yes[/]" if each.passed else ("[bold red]NO[/]" if each.required else "[yellow]no[/]")
-        table.add_row(each.name, word, each.detail)
-    return table

@@ -19,13 +19,16 @@ import typer
 from rich.table import Table
 
 from eth_pipeline.cli.console import err, out, print_json, refuse_on_error
-from eth_pipeline.cli.plan.checks import checks_table, exchange_time, plan_checks, refuse, refused
+from eth_pipeline.cli.plan.checks import exchange_time, plan_checks, refuse, refused
+from eth_pipeline.cli.tables import checks_table
+from eth_pipeline.cli.words import headed
 from eth_pipeline.contracts.clock import SystemClock, iso
+from eth_pipeline.contracts.wording import said
 from eth_pipeline.errors import SettingsInvalid
 from eth_pipeline.operations.plan.spec import ALL, PlanSpec, environment_for_symbol, environment_of, load_plan
 from eth_pipeline.operations.plan.state import PlanRunning, PlanState, stored_states
 from eth_pipeline.operations.plan.summary import STAGE_HEADER, stage_rows, state_json
-from eth_pipeline.settings import NetworkDevice, Settings, load_settings
+from eth_pipeline.settings import Language, NetworkDevice, Settings, load_settings
 
 FAILED, UNUSABLE, BUSY, INTERRUPTED = 1, 2, 75, 130
 
@@ -64,7 +67,7 @@ def run(
         if check_only and as_json:
             print_json({"checks": [vars(c) for c in checks], "stages": [vars(each) for each in would]})
         elif check_only:
-            out.print(checks_table(checks))
+            out.print(checks_table(checks, title="Checks", language=settings.language))
             for each in would:
                 out.print(f"{each.stage}: {'runs ' + ', '.join(each.assets) if each.runs else 'skipped'} ({each.why})")
         if refused(checks):
@@ -115,7 +118,7 @@ def status(
         out.print("No plan was run in this home.")
     else:
         for state in states:
-            out.print(_stages_table(state))
+            out.print(_stages_table(state, language=settings.language))
     if not states or states[0].outcome not in ("done", "running"):
         raise typer.Exit(FAILED)
 
@@ -141,7 +144,7 @@ def preflight(
     if as_json:
         print_json({"at": iso(now), "fit": not refused(checks), "checks": [vars(each) for each in checks]})
     else:
-        out.print(checks_table(checks))
+        out.print(checks_table(checks, title="Checks", language=settings.language))
     if refused(checks):
         refuse(checks)
 
@@ -161,9 +164,9 @@ def smoke(
     if as_json:
         print_json([result.as_dict() for result in results])
     else:
-        table = Table(title="Smoke test", title_justify="left")
-        for name in results[0].as_dict():
-            table.add_column(name.replace("_", " "))
+        table = headed("Smoke test", language=load_settings().language)
+        for code in results[0].as_dict():
+            table.add_column(code.replace("_", " "))
         for result in results:
             table.add_row(*(str(value) for value in result.as_dict().values()))
         out.print(table)
@@ -225,14 +228,13 @@ def _show(state: PlanState, settings: Settings, *, as_json: bool) -> None:
     if as_json:
         print_json(json.loads((folder / "summary.json").read_text(encoding="utf-8")))
         return
-    out.print(_stages_table(state))
+    out.print(_stages_table(state, language=settings.language))
     out.print(f"Summary: {folder / 'summary.md'}", soft_wrap=True, highlight=False)
 
 
-def _stages_table(state: PlanState) -> Table:
-    table = Table(title=f"Plan {state.plan_id}: {state.outcome}", title_justify="left")
-    for name in STAGE_HEADER:
-        table.add_column(name, overflow="fold")
+def _stages_table(state: PlanState, *, language: Language) -> Table:
+    plan, outcome = state.plan_id, said(state.outcome, language)
+    table = headed("Plan {plan}: {outcome}", *STAGE_HEADER, language=language, plan=plan, outcome=outcome)
     for row in stage_rows(state):
         table.add_row(*row)
     return table

@@ -11,16 +11,16 @@ from typing import Annotated
 
 import polars as pl
 import typer
-from rich.table import Table
 
 from eth_pipeline.cli.console import err, out, print_json, refuse_on_error
 from eth_pipeline.cli.training.fan_out import Crew, Workers, crew
 from eth_pipeline.cli.training.search_space import CHOICES, LARGEST, Try, chosen, forecaster_of
 from eth_pipeline.cli.training.symbol_home import prepare_symbol, require_symbols, settings_of
+from eth_pipeline.cli.words import headed
 from eth_pipeline.errors import NeedsHuman, SettingsInvalid
 from eth_pipeline.lake import Lake
 from eth_pipeline.models.algorithms import LIGHTGBM
-from eth_pipeline.settings import load_settings
+from eth_pipeline.settings import Language, load_settings
 
 
 @dataclass(frozen=True)
@@ -67,7 +67,7 @@ def search(
                 scored.append((finished.task, finished.result))
                 told = f"{len(scored)}/{len(asked)} {finished.task}: {_aucs(finished.result)}"
                 err.print(told, highlight=False, markup=False)
-        _show(scored, as_json=as_json)
+        _show(scored, language=settings.language, as_json=as_json)
         if failed:
             raise NeedsHuman(f"{len(failed)} of {len(asked)} tries failed, first: {failed[0]}")
         rows = {(found.symbol, tuple(sorted(found.versions.items()))) for _, found in scored}
@@ -147,7 +147,7 @@ def _keep(tried: Try, found: Scored) -> None:
         )
 
 
-def _show(scored: list[tuple[Try, Scored]], *, as_json: bool) -> None:
+def _show(scored: list[tuple[Try, Scored]], *, language: Language, as_json: bool) -> None:
     best = sorted(scored, key=lambda each: (-each[1].auc[min(each[1].auc)], each[1].name))
     if as_json:
         print_json(
@@ -163,9 +163,9 @@ def _show(scored: list[tuple[Try, Scored]], *, as_json: bool) -> None:
             ]
         )
         return
-    table = Table(title="Out-of-fold sign AUC by horizon", title_justify="left")
-    for name in ("symbol", *(dict(best[0][0].values) if best else ()), "AUC"):
-        table.add_column(name)
+    table = headed("Out-of-fold sign AUC by horizon", "symbol", language=language)
+    for code in (*(dict(best[0][0].values) if best else ()), "AUC"):
+        table.add_column(code)
     for tried, found in best:
         table.add_row(tried.symbol, *(f"{value:g}" for _, value in tried.values), _aucs(found))
     out.print(table)

@@ -18,9 +18,10 @@ from eth_pipeline.cli.console import err, out, print_json, refuse_on_error
 from eth_pipeline.cli.training.fan_out import Workers, crew
 from eth_pipeline.cli.training.symbol_home import home_of_symbol, prepare_symbol, require_symbols, settings_of
 from eth_pipeline.cli.training.vintage_tasks import MONTH_FORMAT, VintageTask, is_done, train_one
+from eth_pipeline.cli.words import headed
 from eth_pipeline.errors import NeedsHuman, SettingsInvalid
 from eth_pipeline.models.algorithms import ALGORITHMS, LIGHTGBM
-from eth_pipeline.settings import Settings, load_settings
+from eth_pipeline.settings import Language, Settings, load_settings
 
 app = typer.Typer(help="Models as they could have been trained in past months.", no_args_is_help=True)
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
@@ -53,7 +54,7 @@ def train(
         where = Workers(count=workers, cluster=cluster)
         outcomes = dict.fromkeys(asked, "was there") | _run(wanted, settings=settings, workers=where)
         if not as_json:
-            out.print(_table(outcomes))
+            out.print(_table(outcomes, language=settings.language))
         else:
             print_json(
                 [
@@ -83,9 +84,8 @@ def list_vintages(as_json: AsJson = False) -> None:
     if as_json:
         print_json([{"symbol": symbol, **record.model_dump(mode="json")} for symbol, record in records])
         return
-    table = Table(title="Vintages", title_justify="left")
-    for name in ("symbol", "algorithm", "month", "trained until", "rows (shortest horizon)", "commit"):
-        table.add_column(name)
+    columns = ("symbol", "algorithm", "month", "trained until", "rows (shortest horizon)", "commit")
+    table = headed("Vintages", *columns, language=settings.language)
     for symbol, record in records:
         rows = f"{record.rows[min(record.rows)]:,}"
         until = f"{record.trained_until:%Y-%m-%d %H:%M}"
@@ -143,11 +143,10 @@ def _run(wanted: list[VintageTask], *, settings: Settings, workers: Workers) -> 
     return outcomes
 
 
-def _table(outcomes: dict[VintageTask, str]) -> Table:
+def _table(outcomes: dict[VintageTask, str], *, language: Language) -> Table:
     counted = {symbol: _forecasts(symbol) for symbol in {task.symbol for task in outcomes}}
-    table = Table(title="Vintages", title_justify="left")
-    for name in ("symbol", "algorithm", "month", "outcome", "forecasts stored"):
-        table.add_column(name, overflow="fold")
+    columns = ("symbol", "algorithm", "month", "outcome", "forecasts stored")
+    table = headed("Vintages", *columns, language=language)
     for task, outcome in outcomes.items():
         stored = counted[task.symbol].get((task.algorithm, task.month), 0)
         table.add_row(task.symbol, task.algorithm, task.month, outcome, f"{stored:,}")
