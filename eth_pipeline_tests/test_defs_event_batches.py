@@ -11,7 +11,7 @@ from dagster._core.events import AssetMaterializationPlannedData, DagsterEvent
 from dagster._core.storage.event_log.sqlite.sqlite_event_log import SqliteEventLogStorage
 from dagster_shared.serdes.errors import SerializationError
 
-from eth_pipeline.defs.sqlite_storage import OpenEventLog
+from eth_pipeline.defs.storage.sqlite import OpenEventLog
 
 KEYS = tuple(AssetKey(name) for name in ("klines", "features", "signals"))
 

@@ -8,7 +8,7 @@ import polars as pl
 import pytest
 
 from eth_pipeline.features.build import build_features
-from eth_pipeline.features.premium import next_funding
+from eth_pipeline.features.families.premium import next_funding
 from eth_pipeline.features.sources import FeatureSources
 from eth_pipeline_tests.random_market import BEGIN, MAIN, random_market
 

@@ -7,7 +7,7 @@ import polars as pl
 import pytest
 
 from eth_pipeline.contracts.table import INSTANT
-from eth_pipeline.features.seasonality import family
+from eth_pipeline.features.families.seasonality import family
 
 HOUR = timedelta(hours=1)
 BEGIN = datetime(2023, 11, 20, tzinfo=UTC)

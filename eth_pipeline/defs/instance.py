@@ -13,7 +13,7 @@ from dagster._core.storage.base_storage import DagsterStorage
 from dagster._core.storage.sqlite_storage import DagsterSqliteStorage
 from dagster._serdes import ConfigurableClassData
 
-from eth_pipeline.defs.sqlite_storage import OpenEventLog, OpenRunStorage, ScheduleStorage
+from eth_pipeline.defs.storage.sqlite import OpenEventLog, OpenRunStorage, ScheduleStorage
 from eth_pipeline.errors import SettingsInvalid
 from eth_pipeline.settings import Settings, load_settings
 
@@ -53,7 +53,7 @@ class InstanceStorage(DagsterSqliteStorage):
         if settings.postgres_url is None:
             return cls.from_local(base_dir=str(settings.dagster_home / "storage"), inst_data=inst_data)
         try:
-            from eth_pipeline.defs.postgres_storage import OpenPostgresStorage
+            from eth_pipeline.defs.storage.postgres import OpenPostgresStorage
         except ImportError as error:
             raise SettingsInvalid(
                 "ETH_PIPELINE_POSTGRES_URL is set but dagster-postgres is not installed. "

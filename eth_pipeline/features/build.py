@@ -1,8 +1,8 @@
 """The features of every hour: the one function that computes them.
 
-Belongs here: from sources to rows. Does not belong: which features there are (`catalogue`), any definition (the family
-modules). Batch and last row are the same code over more or fewer hours; what makes them equal is that no feature looks
-back farther than `LOOKBACK` and none remembers where the history began.
+Belongs here: from sources to rows. Does not belong: which features there are (`catalogue`), any definition
+(`families`). Batch and last row are the same code over more or fewer hours; what makes them equal is that no feature
+looks back farther than `LOOKBACK` and none remembers where the history began.
 """
 
 from datetime import datetime, timedelta
@@ -11,9 +11,9 @@ from functools import cache
 import numpy as np
 import polars as pl
 
-from eth_pipeline.features import timeframes
 from eth_pipeline.features.catalogue import families, feature_names, features_contract
 from eth_pipeline.features.derived import derived_steps
+from eth_pipeline.features.families import timeframes
 from eth_pipeline.features.panel import hourly_bars, hourly_panel
 from eth_pipeline.features.sources import FeatureSources
 

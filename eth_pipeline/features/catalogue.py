@@ -1,7 +1,7 @@
 """The ordered list of all features: their families, their names, the contract of their table.
 
-Belongs here: order, dtype, coverage, the version of the definitions. Does not belong: any definition (the family
-modules), computing them (`build`).
+Belongs here: order, dtype, coverage, the version of the definitions. Does not belong: any definition
+(`families`), computing them (`build`).
 """
 
 from functools import cache
@@ -10,7 +10,8 @@ import polars as pl
 
 from eth_pipeline.contracts.table import INSTANT, PROVENANCES, Column, Rule, TableContract
 from eth_pipeline.errors import ContractViolation, SettingsInvalid
-from eth_pipeline.features import (
+from eth_pipeline.features.definition import Family, FeatureSpec
+from eth_pipeline.features.families import (
     basis,
     candles,
     cross,
@@ -27,7 +28,6 @@ from eth_pipeline.features import (
     volatility,
     volume,
 )
-from eth_pipeline.features.definition import Family, FeatureSpec
 
 DEFINITION_VERSION = "3"
 """Names the definitions: models state it, and refuse to run on another. Raise it with any change of value."""

@@ -1,6 +1,6 @@
 """What a feature is: one expression over the hourly panel, with its name, unit and meaning.
 
-Belongs here: the value types that every family module fills. Does not belong: any particular feature, the
+Belongs here: the value types that every module of `families` fills. Does not belong: any particular feature, the
 panel they are computed on (`features.panel`), their order (`features.catalogue`).
 """
 

@@ -51,7 +51,7 @@ BUGS = (
     ),
     Bug(
         "a lagged return is one hour younger than its name",
-        "features/momentum.py",
+        "features/families/momentum.py",
         'c("r").shift(lag)',
         'c("r").shift(lag - 1)',
         ("test_features_oracles.py",),

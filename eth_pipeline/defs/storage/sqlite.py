@@ -31,8 +31,8 @@ from dagster._core.storage.sqlite import create_db_conn_string
 from dagster._serdes import ConfigurableClassData
 from sqlalchemy.engine import Connection, Engine
 
-from eth_pipeline.defs.empty_run_file import begin_run_file
-from eth_pipeline.defs.storage_migration import is_begun, migration_of
+from eth_pipeline.defs.storage.empty_run_file import begin_run_file
+from eth_pipeline.defs.storage.migration import is_begun, migration_of
 
 _BUSY_TIMEOUT_SECONDS = 30
 _OPEN_RUNS = 8

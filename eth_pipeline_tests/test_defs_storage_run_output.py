@@ -7,7 +7,7 @@ from pathlib import Path
 
 from dagster._core.storage.compute_log_manager import ComputeIOType
 
-from eth_pipeline.defs.run_output import RunOutput
+from eth_pipeline.defs.storage.run_output import RunOutput
 
 _RUN = """
 import os, sys
@@ -58,7 +58,7 @@ def test_more_than_a_block_arrives_whole(tmp_path: Path) -> None:
     """A training prints megabytes; what is shown must not end where one read did."""
     code = f"""
 import sys
-from eth_pipeline.defs.run_output import RunOutput
+from eth_pipeline.defs.storage.run_output import RunOutput
 with RunOutput(base_dir={str(tmp_path)!r}).capture_logs(["run", "compute_logs", "step"]):
     for number in range(50_000):
         print(number)

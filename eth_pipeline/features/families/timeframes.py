@@ -13,7 +13,7 @@ from eth_pipeline.features import rolling
 from eth_pipeline.features.asof import asof_join
 from eth_pipeline.features.bars import INTERVALS, aggregate
 from eth_pipeline.features.definition import Family, Feature
-from eth_pipeline.features.oscillators import rsi
+from eth_pipeline.features.families.oscillators import rsi
 from eth_pipeline.features.panel import HOUR, grid
 
 c = pl.col

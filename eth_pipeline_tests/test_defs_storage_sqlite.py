@@ -12,7 +12,7 @@ import sqlalchemy as db
 from sqlalchemy.pool import NullPool
 
 from eth_pipeline.defs.instance import open_instance
-from eth_pipeline.defs.sqlite_storage import OpenEventLog
+from eth_pipeline.defs.storage.sqlite import OpenEventLog
 from eth_pipeline.settings import Settings
 from eth_pipeline_tests.waiting import wait_until
 

@@ -9,7 +9,7 @@ import polars as pl
 
 from eth_pipeline.features import rolling
 from eth_pipeline.features.definition import Family, Feature
-from eth_pipeline.features.momentum import change
+from eth_pipeline.features.families.momentum import change
 
 c = pl.col
 _RATIOS = {

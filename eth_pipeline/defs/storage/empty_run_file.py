@@ -1,7 +1,7 @@
 """The file that a run's events go to, begun as a copy of an empty one.
 
 Belongs here: the empty file, made once per Dagster version and home, and its copies. Does not belong: what is written
-into them (`sqlite_storage`).
+into them (`sqlite`).
 
 Dagster makes the tables of every run's file anew and loads all of its migrations to say which one they are at. An empty
 file that Dagster itself has made once says the same.
@@ -18,7 +18,7 @@ from dagster import __version__ as dagster_version
 from sqlalchemy.engine import Engine
 from sqlalchemy.pool import NullPool
 
-from eth_pipeline.defs.storage_migration import MIGRATION, migration_of
+from eth_pipeline.defs.storage.migration import MIGRATION, migration_of
 
 
 def begin_run_file(path: Path, *, engine: Engine, initialise: Callable[[Engine], None]) -> None:
