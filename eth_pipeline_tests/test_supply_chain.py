@@ -4,6 +4,7 @@ import hashlib
 import importlib.util
 import json
 import re
+import shlex
 import subprocess
 import sys
 import tomllib
@@ -63,10 +64,20 @@ def test_torch_stands_in_its_own_lock_alone() -> None:
 def test_set_up_installs_nothing_without_a_known_hash_but_the_libraries_that_verified_torch_names() -> None:
     makefile = (ROOT / "Makefile").read_text()
     installs = re.findall(r"\$\(PIP\) install (.+)", makefile)
-    assert len(installs) == 4
+    assert len(installs) == 5
     bare = [line for line in installs if "--require-hashes" not in line]
-    assert bare == ["--quiet $(TORCH)", "--quiet --no-deps --no-build-isolation --editable ."]
-    assert installs.index(bare[0]) > installs.index("--quiet --require-hashes -r requirements.lock")
+    assert bare == ["--quiet --no-compile $(TORCH)", "--quiet --no-deps --no-build-isolation --editable ."]
+    assert installs.index(bare[0]) > installs.index("--quiet --no-compile --require-hashes -r requirements.lock")
+
+
+def test_set_up_begins_with_the_pip_of_the_lock() -> None:
+    makefile = (ROOT / "Makefile").read_text()
+    (cut,) = re.findall(r"^\t(sed .+) >build/setup/pip.lock$", makefile, flags=re.MULTILINE)
+    asked = subprocess.run(shlex.split(cut), cwd=ROOT, capture_output=True, text=True, check=True, timeout=30).stdout
+    (pin,) = SBOM.pins(asked)
+    assert (pin.name, bool(pin.sha256)) == ("pip", True)
+    assert pin in SBOM.pins(LOCK)
+    assert makefile.index("-r build/setup/pip.lock") < makefile.index("$(PIP) download")
 
 
 def test_the_lock_of_torch_knows_what_was_offered_and_keeps_what_it_knew(tmp_path: Path) -> None:
