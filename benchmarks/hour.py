@@ -38,6 +38,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 import dagster as dg
 import numpy as np
+from polars.lazyframe.engine import _LocalEngine
 
 from benchmarks.figure import at_most, compared, print_figure
 from eth_pipeline.contracts.clock import HOUR
@@ -70,11 +71,12 @@ Span = tuple[float, float, str]
 
 
 class Stopwatch:
-    """Spans of the lake's commits, each with the table's name, and of requests to the exchange."""
+    """Spans of the lake's commits, each with the table's name, and of requests to the exchange; polars' queries."""
 
     def __init__(self) -> None:
         self.spans: list[Span] = []
-        commit, request = Lake.upsert, Wire.get
+        self.queries = 0
+        commit, request, collect = Lake.upsert, Wire.get, _LocalEngine.collect
 
         def committed(lake: Lake, table: TableContract, *rest: Any, **named: Any) -> Any:
             with self._span(table.name):
@@ -84,7 +86,12 @@ class Stopwatch:
             with self._span(EXCHANGE):
                 return request(wire, *asked, **named)
 
+        def collected(engine: _LocalEngine, *asked: Any, **named: Any) -> Any:
+            self.queries += 1  # nearly every step on a frame is one, also what is not written as a query
+            return collect(engine, *asked, **named)
+
         Lake.upsert, Wire.get = committed, answered  # type: ignore[method-assign]  # this process measures
+        _LocalEngine.collect = collected  # type: ignore[method-assign, assignment]
 
     @contextmanager
     def _span(self, name: str) -> Iterator[None]:
@@ -116,6 +123,7 @@ def one_hour(home: PromotedHome, instance: dg.DagsterInstance, watch: Stopwatch)
 
     pass_an_hour(home)
     watch.spans.clear()
+    watch.queries = 0
     busy, began = time.process_time(), time.time()
     job = defs.resolve_job_def("hourly")
     result = job.execute_in_process(instance=instance, raise_on_error=False, run_config=QUIET)
@@ -124,7 +132,14 @@ def one_hour(home: PromotedHome, instance: dg.DagsterInstance, watch: Stopwatch)
     steps = list(step_spans(instance, result.run_id))
     parts = split(began, visible, steps, watch.spans)
     state = result.success and abs(sum(parts.values()) - (visible - began)) < 1e-6
-    return {"parts": parts, "whole": visible - began, "after": ended - visible, "cpu": cpu, "state": state}
+    return {
+        "parts": parts,
+        "whole": visible - began,
+        "after": ended - visible,
+        "cpu": cpu,
+        "queries": watch.queries,
+        "state": state,
+    }
 
 
 def pass_an_hour(home: PromotedHome) -> None:
@@ -186,6 +201,9 @@ def show(hours: list[dict[str, Any]]) -> None:
     waited = float(np.median([hour["parts"]["exchange"] for hour in hours]))
     print_figure("of it the exchange's answers, p50", waited, "s")
     cpu = float(np.median([hour["cpu"] for hour in hours]))
+    print_figure(
+        "polars queries of an hour's run, p50", float(np.median([hour["queries"] for hour in hours])), "queries"
+    )
     print_figure("CPU of an hour's run", cpu, "s", compared(REVIEWED_SECONDS, "the reviewed system's computing"))
 
 

@@ -2,13 +2,14 @@
 
 from datetime import UTC, datetime, timedelta
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import polars as pl
 import pytest
 
 from eth_pipeline.contracts.decision_tables import CONSENSUS, FORECASTS, SIGNALS, TRANSITIONS
 from eth_pipeline.contracts.model_tables import HISTORICAL_FORECASTS, OOF_FORECASTS, TRIED_PNL
-from eth_pipeline.contracts.table import INSTANT, TableContract
+from eth_pipeline.contracts.table import INSTANT, TableContract, at
 from eth_pipeline.contracts.tables import KLINES, STREAMS
 from eth_pipeline.errors import ContractViolation
 from eth_pipeline.trading.ledger import ACCOUNT_EVENTS
@@ -146,3 +147,11 @@ def test_a_contract_explains_every_column_and_is_consistent(table: TableContract
 def test_every_stream_says_when_a_row_was_known_and_where_it_comes_from(stream: str) -> None:
     assert {"available_at", "source", "provenance"} <= set(STREAMS[stream].schema)
     assert STREAMS[stream].name == stream
+
+
+def test_an_instant_is_the_same_literal_from_whichever_clock_it_was_read() -> None:
+    noon = datetime(2025, 3, 3, 12, tzinfo=UTC)
+    assert at(noon).meta.eq(pl.lit(noon, INSTANT))
+    assert at(noon.astimezone(ZoneInfo("Asia/Shanghai"))).meta.eq(at(noon)), "it is the instant that counts"
+    with pytest.raises(ValueError, match="no time zone"):
+        at(datetime(2025, 3, 3, 12))  # on purpose

@@ -18,7 +18,7 @@ from typing import Protocol
 import polars as pl
 
 from eth_pipeline.contracts.clock import HOUR, require_utc
-from eth_pipeline.contracts.table import INSTANT, Column, TableContract
+from eth_pipeline.contracts.table import INSTANT, Column, TableContract, at
 
 
 class Cause(StrEnum):
@@ -210,8 +210,8 @@ def _entries(
         GAP_LEDGER,
         where=(pl.col("symbol") == symbol)
         & pl.col("stream").is_in(list(streams))
-        & (pl.col("time") >= pl.lit(first, INSTANT))
-        & (pl.col("time") < pl.lit(before, INSTANT))
+        & (pl.col("time") >= at(first))
+        & (pl.col("time") < at(before))
         & pl.col("status").is_in([str(status) for status in _DOUBTFUL])
         & ~pl.col("cause").is_in([str(cause) for cause in _NOT_ABOUT_ROWS]),
     )

@@ -7,13 +7,28 @@ Times are `Datetime("us", "UTC")` (Delta's resolution).
 """
 
 from dataclasses import dataclass
+from datetime import datetime
+from functools import cached_property, lru_cache
 
 import polars as pl
 
+from eth_pipeline.contracts.clock import require_utc
 from eth_pipeline.errors import ContractViolation
 
 INSTANT = pl.Datetime("us", "UTC")
 PROVENANCES = ("binance", "replay", "simulated")
+
+
+@lru_cache(maxsize=1024)
+def at(instant: datetime) -> pl.Expr:
+    """`instant` as a literal of a query, kept.
+
+    polars runs a query of its own to make one, as long as many a question takes; an hour's steps name the same few.
+
+    Raises:
+        ValueError: `instant` carries no time zone.
+    """
+    return pl.lit(require_utc(instant), INSTANT)
 
 
 @dataclass(frozen=True)
@@ -74,6 +89,12 @@ class TableContract:
         )
         return frame.with_columns(broken.alias("broken_rule")).filter(pl.col("broken_rule").is_not_null())
 
+    @cached_property
+    def _faults(self) -> tuple[pl.Expr, pl.Expr]:
+        """How many rows share a key, and how many break a rule."""
+        broken = pl.any_horizontal([~rule.expr for rule in self.rules] or [pl.lit(value=False)])
+        return pl.struct(self.key).is_duplicated().sum().alias("twice"), broken.sum().alias("broken")
+
     def conform(self, frame: pl.DataFrame) -> pl.DataFrame:
         """Check `frame` against the contract and return it with columns in order.
 
@@ -81,15 +102,15 @@ class TableContract:
             ContractViolation: missing or extra columns, wrong dtype, null where none may be, duplicate key,
                 or a broken rule; the message counts the rows and shows the first.
         """
-        schema = self.schema
-        missing = [name for name in schema if name not in frame.columns]
-        extra = [name for name in frame.columns if name not in schema]
+        schema, columns = self.schema, frame.columns
+        missing = [name for name in schema if name not in columns]
+        extra = [name for name in columns if name not in schema]
         if missing or extra:
             raise ContractViolation(
                 f"{self.name}: columns missing {missing}, unexpected {extra}. The producer and "
                 "`contracts.tables` disagree; change them together."
             )
-        frame = frame.select(list(schema))
+        frame = frame if columns == list(schema) else frame.select(list(schema))
         found = dict(zip(frame.columns, frame.dtypes, strict=True))  # `frame.schema` is built anew at every access
         wrong = {name: str(found[name]) for name, dtype in schema.items() if found[name] != dtype}
         if wrong:
@@ -101,10 +122,11 @@ class TableContract:
                     f"{self.name}.{column.name}: {nulls} null values in a column that allows none. "
                     "Quarantine these rows before writing."
                 )
-        if frame.height and (twice := int(frame.select(pl.struct(self.key).is_duplicated().sum()).item())):
+        twice, broken = frame.select(self._faults).row(0) if frame.height else (0, 0)
+        if twice:
             raise ContractViolation(f"{self.name}: {twice} rows share a key {self.key}. Deduplicate before writing.")
-        bad = self.bad_rows(frame) if self.rules else frame.clear()
-        if bad.height:
+        if broken:
+            bad = self.bad_rows(frame)
             raise ContractViolation(
                 f"{self.name}: {bad.height} rows break rule {bad['broken_rule'][0]!r}, the first with key "
                 f"{bad.select(self.key).row(0)}. Quarantine them before writing."

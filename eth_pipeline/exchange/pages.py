@@ -61,4 +61,8 @@ def _page(transport: Transport, stream: Stream, symbol: str, *, first: datetime,
     ]
     page = stream.read_page(*payloads)
     times = page[stream.time_column]
-    return page.filter((times >= first) & (times <= last)).sort(stream.time_column, maintain_order=True)
+    asked_for = (times >= first) & (times <= last)
+    if not asked_for.all(ignore_nulls=False):
+        page = page.filter(asked_for)
+    in_order = page[stream.time_column].is_sorted()
+    return page if in_order else page.sort(stream.time_column, maintain_order=True)

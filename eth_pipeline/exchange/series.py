@@ -11,7 +11,7 @@ import numpy as np
 import polars as pl
 
 from eth_pipeline.contracts.clock import HOUR, floor_interval
-from eth_pipeline.contracts.table import INSTANT
+from eth_pipeline.contracts.table import INSTANT, at
 from eth_pipeline.exchange.doubts.findings import Absence
 from eth_pipeline.exchange.doubts.gaps import Hole, find_holes
 from eth_pipeline.exchange.doubts.instants import Instants, ascending, instant_of, together
@@ -159,11 +159,10 @@ class Series:
 
     def _once(self, rows: pl.DataFrame) -> pl.DataFrame:
         """`rows` without repeated instants, which are noted."""
-        key = list(self.stream.contract.key)
-        first = rows.unique(key, keep="first", maintain_order=True)
-        if first.height == rows.height:
-            return rows
         time = self.stream.time_column
+        if rows[time].n_unique() == rows.height:  # the rest of the key is the series'
+            return rows
+        first = rows.unique(list(self.stream.contract.key), keep="first", maintain_order=True)
         twice = rows.group_by(time).agg(pl.len().alias("n")).filter(pl.col("n") > 1)
         differing = set(rows.unique().filter(pl.col(time).is_duplicated())[time])
         for instant, count in twice.iter_rows():
@@ -178,7 +177,7 @@ class Series:
     def from_api(self, *, since: datetime, until: datetime, column: str) -> pl.DataFrame:
         """Instant and `column` of rows between `since` and `until` that came over REST, stored or new."""
         time = self.stream.time_column
-        between = (pl.col("source") == "api") & pl.col(time).is_between(pl.lit(since, INSTANT), pl.lit(until, INSTANT))
+        between = (pl.col("source") == "api") & pl.col(time).is_between(at(since), at(until))
         stored = self._lake.read(self.stream.contract, where=self.mine & between, columns=[time, column])
         return pl.concat([stored, self.new.filter(between).select(time, column)])
 

@@ -5,10 +5,11 @@ remembered (`tables`).
 """
 
 from collections.abc import Mapping
+from typing import Any
 
 import polars as pl
 
-from eth_pipeline.contracts.table import TableContract
+from eth_pipeline.contracts.table import INSTANT, TableContract, at
 from eth_pipeline.lake.handles import Opened
 
 
@@ -25,6 +26,11 @@ def around(table: TableContract, rows: pl.DataFrame) -> pl.Expr:
     where = pl.lit(True)
     for name in table.key:
         column = rows[name]
-        low, high = column.min(), column.max()
-        where = where & pl.col(name).is_between(pl.lit(low, column.dtype), pl.lit(high, column.dtype))
+        where = where & pl.col(name).is_between(
+            _literal(column.min(), column.dtype), _literal(column.max(), column.dtype)
+        )
     return where
+
+
+def _literal(value: Any, dtype: pl.DataType) -> pl.Expr:
+    return at(value) if dtype == INSTANT else pl.lit(value, dtype)

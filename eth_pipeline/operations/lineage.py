@@ -17,7 +17,7 @@ from deltalake.exceptions import DeltaError
 from eth_pipeline.contracts.clock import HOUR, iso
 from eth_pipeline.contracts.decision_tables import CONSENSUS, FORECASTS
 from eth_pipeline.contracts.signal import SignalRecord
-from eth_pipeline.contracts.table import INSTANT, TableContract
+from eth_pipeline.contracts.table import TableContract, at
 from eth_pipeline.contracts.tables import KLINES, MARK_KLINES
 from eth_pipeline.contracts.wording import lineage as wording
 from eth_pipeline.contracts.wording.board import NONE
@@ -95,7 +95,7 @@ def _rows(
     *,
     describe: Callable[[pl.DataFrame], dict[str, object]],
 ) -> LineageStep:
-    at_hour = (pl.col("symbol") == record.symbol) & (pl.col("decision_time") == pl.lit(record.decision_time, INSTANT))
+    at_hour = (pl.col("symbol") == record.symbol) & (pl.col("decision_time") == at(record.decision_time))
     return _read(name, table, record, lake, where=at_hour, describe=describe)
 
 
@@ -139,7 +139,7 @@ def _features(record: SignalRecord, lake: Lake, settings: Settings) -> LineageSt
 
 def _bars(name: str, table: TableContract, record: SignalRecord, lake: Lake) -> LineageStep:
     """The base bars of the hour that ended at the decision."""
-    end, begin = (pl.lit(t, INSTANT) for t in (record.decision_time, record.decision_time - HOUR))
+    end, begin = (at(t) for t in (record.decision_time, record.decision_time - HOUR))
     where = (pl.col("symbol") == record.symbol) & (pl.col("close_time") > begin) & (pl.col("close_time") <= end)
 
     def describe(rows: pl.DataFrame) -> dict[str, object]:

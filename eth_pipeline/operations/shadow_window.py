@@ -15,7 +15,7 @@ import polars as pl
 from eth_pipeline.contracts.clock import HOUR, floor_hour
 from eth_pipeline.contracts.decision_tables import FORECASTS
 from eth_pipeline.contracts.signal import SignalRecord
-from eth_pipeline.contracts.table import INSTANT
+from eth_pipeline.contracts.table import INSTANT, at
 from eth_pipeline.contracts.tables import KLINES, MARK_KLINES
 from eth_pipeline.labels.direction import build_labels
 from eth_pipeline.lake import Lake
@@ -57,7 +57,7 @@ def read_window(lake: Lake, settings: Settings, *, now: datetime, days: int) -> 
     first = end - timedelta(days=days)
     log = SignalLog(lake, folder=settings.home / "logs")
     records = log.between(first, end, symbol=settings.symbol, phase=settings.phase)
-    within = (pl.col("decision_time") >= pl.lit(first, INSTANT)) & (pl.col("decision_time") < pl.lit(end, INSTANT))
+    within = (pl.col("decision_time") >= at(first)) & (pl.col("decision_time") < at(end))
     rows = lake.read(FORECASTS, where=(pl.col("symbol") == settings.symbol) & within)
     outcomes = _outcomes(lake, settings, rows["horizon_hours"].unique().sort().to_list(), first=first, now=now)
     return Window(first, end, records, rows.join(outcomes, on=["decision_time", "horizon_hours"], how="left"))
@@ -69,8 +69,8 @@ def _outcomes(
     """Log return and direction per hour and horizon, of labels that have ended by `now`."""
     if not horizons:
         return pl.DataFrame(schema=_OUTCOMES)
-    known = (pl.col("symbol") == settings.symbol) & (pl.col("available_at") <= pl.lit(now, INSTANT))
-    recent = known & (pl.col("open_time") >= pl.lit(first - HOUR, INSTANT))
+    known = (pl.col("symbol") == settings.symbol) & (pl.col("available_at") <= at(now))
+    recent = known & (pl.col("open_time") >= at(first - HOUR))
     labels = build_labels(
         mark_klines=lake.read(MARK_KLINES, where=recent),
         klines=lake.read(KLINES, where=recent),
@@ -80,7 +80,7 @@ def _outcomes(
         round_trip_cost_bps=settings.training.round_trip_cost_bps,
     )
     ended = [
-        labels.filter(pl.col(f"label_end_{h}h") <= pl.lit(now, INSTANT)).select(
+        labels.filter(pl.col(f"label_end_{h}h") <= at(now)).select(
             "decision_time",
             pl.lit(h, pl.Int64).alias("horizon_hours"),
             pl.col(f"forward_return_{h}h").alias("outcome"),

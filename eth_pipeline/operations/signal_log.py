@@ -24,7 +24,7 @@ import polars as pl
 from eth_pipeline.contracts.clock import HOUR, iso, require_utc
 from eth_pipeline.contracts.decision_tables import SIGNALS
 from eth_pipeline.contracts.signal import ReasonCode, SignalRecord, SignalState, record_from_json
-from eth_pipeline.contracts.table import INSTANT
+from eth_pipeline.contracts.table import at
 from eth_pipeline.lake import Lake
 from eth_pipeline.operations.manifest import Manifest
 from eth_pipeline.operations.signal_line import RecordOrigin
@@ -100,7 +100,7 @@ class SignalLog:
         self, first: datetime, end: datetime, *, symbol: str | None = None, phase: Phase | None = None
     ) -> tuple[SignalRecord, ...]:
         """Records of the hours in [first, end), oldest first."""
-        span = pl.col("decision_time").is_between(_instant(first), _instant(end), closed="left")
+        span = pl.col("decision_time").is_between(at(first), at(end), closed="left")
         return self._records(span & _only(symbol, phase))
 
     def get(
@@ -111,8 +111,8 @@ class SignalLog:
         Raises:
             ValueError: the hour has several; name `symbol` and `phase`.
         """
-        at = pl.col("decision_time") == _instant(decision_time)
-        found = self._records(at & _only(symbol, phase))
+        of_hour = pl.col("decision_time") == at(decision_time)
+        found = self._records(of_hour & _only(symbol, phase))
         if len(found) > 1:
             held = ", ".join(f"{record.symbol} {record.phase}" for record in found)
             raise ValueError(f"{iso(decision_time)} has records of {held}. Name the symbol and the phase.")
@@ -130,14 +130,14 @@ class SignalLog:
         if n < 1 or times.is_empty():
             return ()
         first = times.sort(descending=True)[min(n, times.len()) - 1]
-        recent = pl.col("decision_time") >= _instant(first)
+        recent = pl.col("decision_time") >= at(first)
         return self._records(recent & _only(symbol, phase))[-n:]
 
     def hours_without_record(
         self, first: datetime, last: datetime, *, symbol: str | None = None, phase: Phase | None = None
     ) -> tuple[datetime, ...]:
         """Full hours from `first` to `last`, both included, that have no record."""
-        span = pl.col("decision_time").is_between(_instant(first), _instant(last))
+        span = pl.col("decision_time").is_between(at(first), at(last))
         times = self._lake.read(SIGNALS, where=span & _only(symbol, phase), columns=["decision_time"])["decision_time"]
         present = set(times)
         hours = (require_utc(first) + n * HOUR for n in range(int((last - first) / HOUR) + 1))
@@ -178,10 +178,6 @@ def _standing(record: SignalRecord, present: SignalRecord | None) -> SignalRecor
 
 def _key(record: SignalRecord) -> tuple[str, str, datetime]:
     return record.symbol, record.phase, record.decision_time
-
-
-def _instant(time: datetime) -> pl.Expr:
-    return pl.lit(require_utc(time), INSTANT)
 
 
 def _replaces(record: SignalRecord, standing: SignalRecord) -> bool:

@@ -17,7 +17,7 @@ from eth_pipeline.contracts.clock import HOUR, iso
 from eth_pipeline.contracts.decision_tables import CONSENSUS, FORECASTS
 from eth_pipeline.contracts.quality import data_gaps
 from eth_pipeline.contracts.signal import Action, ConsensusSnapshot, Reason, ReasonCode, StreamFreshness
-from eth_pipeline.contracts.table import INSTANT
+from eth_pipeline.contracts.table import at
 from eth_pipeline.contracts.tables import FUNDING_RATES, KLINES, MARK_KLINES
 from eth_pipeline.contracts.wording.details import NO_FORECAST
 from eth_pipeline.contracts.wording.forecasts import ANSWERED
@@ -128,8 +128,7 @@ def compute_consensus(
     """
     klines = lake.read(
         KLINES,
-        where=(pl.col("symbol") == settings.symbol)
-        & (pl.col("open_time") >= pl.lit(decision_time - HISTORY_NEEDED, INSTANT)),
+        where=(pl.col("symbol") == settings.symbol) & (pl.col("open_time") >= at(decision_time - HISTORY_NEEDED)),
     )
     frames = timeframe_bars(
         klines, symbol=settings.symbol, base_interval=settings.base_interval, decision_time=decision_time
@@ -207,8 +206,8 @@ def feature_rows(lake: Lake, settings: Settings, decision_time: datetime, *, hou
     table = features_contract(symbol=settings.symbol, cross_symbols=settings.cross_symbols)
     if not lake.is_current(table):
         return table.empty()
-    after = pl.lit(decision_time - hours * HOUR, INSTANT)
-    within = (pl.col("decision_time") > after) & (pl.col("decision_time") <= pl.lit(decision_time, INSTANT))
+    after = at(decision_time - hours * HOUR)
+    within = (pl.col("decision_time") > after) & (pl.col("decision_time") <= at(decision_time))
     return lake.read(table, where=(pl.col("symbol") == settings.symbol) & within).sort("decision_time")
 
 
@@ -225,14 +224,14 @@ def _registry_doubt(settings: Settings) -> list[Reason]:
 
 def _funding(lake: Lake, settings: Settings, decision_time: datetime) -> FundingOutlook | None:
     """What was known of funding at the hour."""
-    since = pl.lit(decision_time - _FUNDING_SEEN, INSTANT)
+    since = at(decision_time - _FUNDING_SEEN)
     rates = lake.read(FUNDING_RATES, where=(pl.col("symbol") == settings.symbol) & (pl.col("funding_time") >= since))
     return funding_outlooks(rates, [decision_time])[decision_time]
 
 
 def _mark_price(lake: Lake, settings: Settings, decision_time: datetime) -> tuple[float | None, str]:
     """Close of the mark bar that ended at the hour, and where the rows come from."""
-    at_hour = (pl.col("symbol") == settings.symbol) & (pl.col("close_time") == pl.lit(decision_time, INSTANT))
+    at_hour = (pl.col("symbol") == settings.symbol) & (pl.col("close_time") == at(decision_time))
     rows = lake.read(MARK_KLINES, where=at_hour, columns=["close", "provenance"])
     if rows.height:
         return float(rows["close"][0]), str(rows["provenance"][0])
@@ -240,4 +239,4 @@ def _mark_price(lake: Lake, settings: Settings, decision_time: datetime) -> tupl
 
 
 def _at(settings: Settings, decision_time: datetime) -> pl.Expr:
-    return (pl.col("symbol") == settings.symbol) & (pl.col("decision_time") == pl.lit(decision_time, INSTANT))
+    return (pl.col("symbol") == settings.symbol) & (pl.col("decision_time") == at(decision_time))

@@ -11,7 +11,7 @@ from datetime import datetime
 import polars as pl
 
 from eth_pipeline.contracts.clock import iso
-from eth_pipeline.contracts.table import INSTANT
+from eth_pipeline.contracts.table import INSTANT, at
 from eth_pipeline.contracts.tables import STREAMS
 from eth_pipeline.lake import Lake
 from eth_pipeline.sandbox.market import BAR_STREAMS, HOUR_MS, INTERVALS_MS, Market, aggregate
@@ -83,9 +83,9 @@ def true_rows(
         rows = market.open_interest(symbol, until=until).filter(end % HOUR_MS == 0)
         ratios = [pl.col(theirs).alias(ours) for ours, theirs in _RATIOS.items()]
         rows = rows.with_columns(end.alias("complete"), end.alias("time"), *ratios)
-    at = pl.from_epoch("time", "ms").dt.replace_time_zone("UTC").cast(INSTANT)
+    begun = pl.from_epoch("time", "ms").dt.replace_time_zone("UTC").cast(INSTANT)
     done = pl.from_epoch("complete", "ms").dt.replace_time_zone("UTC").cast(INSTANT)
-    kept = rows.with_columns(at.alias("time"), done.alias("complete")).filter(_within("complete", since, until))
+    kept = rows.with_columns(begun.alias("time"), done.alias("complete")).filter(_within("complete", since, until))
     return kept.select("time", *_VALUES[stream])
 
 
@@ -128,4 +128,4 @@ def _first(rows: pl.DataFrame) -> str:
 
 
 def _within(column: str, since: datetime, until: datetime) -> pl.Expr:
-    return (pl.col(column) > pl.lit(since, INSTANT)) & (pl.col(column) <= pl.lit(until, INSTANT))
+    return (pl.col(column) > at(since)) & (pl.col(column) <= at(until))

@@ -14,7 +14,7 @@ import polars as pl
 from eth_pipeline.contracts.clock import HOUR, floor_hour
 from eth_pipeline.contracts.decision_tables import SIGNALS
 from eth_pipeline.contracts.signal import Action, SignalState
-from eth_pipeline.contracts.table import INSTANT
+from eth_pipeline.contracts.table import at
 from eth_pipeline.contracts.tables import FUNDING_RATES, KLINES, MARK_KLINES
 from eth_pipeline.features.bars import aggregate
 from eth_pipeline.lake import Lake
@@ -68,8 +68,8 @@ def hour_prices(lake: Lake, *, settings: Settings, first: datetime, until: datet
             table,
             where=(pl.col("symbol") == settings.symbol)
             & (pl.col("interval") == settings.base_interval)
-            & (pl.col("open_time") >= pl.lit(first, INSTANT))
-            & (pl.col("available_at") <= pl.lit(until, INSTANT)),
+            & (pl.col("open_time") >= at(first))
+            & (pl.col("available_at") <= at(until)),
         )
         for table in (KLINES, MARK_KLINES)
     )
@@ -104,7 +104,7 @@ def orders(lake: Lake, *, settings: Settings, first: datetime, until: datetime) 
         SIGNALS,
         where=(pl.col("symbol") == settings.symbol)
         & (pl.col("phase") == settings.phase)
-        & pl.col("decision_time").is_between(pl.lit(first, INSTANT), pl.lit(until, INSTANT)),
+        & pl.col("decision_time").is_between(at(first), at(until)),
         columns=list(_ORDER_COLUMNS),
     )
     return orders_from_signals(rows)
@@ -131,8 +131,8 @@ def settlements(lake: Lake, *, settings: Settings, first: datetime, until: datet
     rows = lake.read(
         FUNDING_RATES,
         where=(pl.col("symbol") == settings.symbol)
-        & (pl.col("funding_time") >= pl.lit(first, INSTANT))
-        & (pl.col("available_at") <= pl.lit(until, INSTANT)),
+        & (pl.col("funding_time") >= at(first))
+        & (pl.col("available_at") <= at(until)),
     )
     return settlements_from_rates(rows)
 

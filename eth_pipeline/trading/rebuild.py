@@ -23,7 +23,7 @@ from eth_pipeline.contracts.decision_tables import SIGNALS
 from eth_pipeline.contracts.model_tables import HISTORICAL_FORECASTS
 from eth_pipeline.contracts.quality import GAP_LEDGER
 from eth_pipeline.contracts.signal import Action, Reason, ReasonCode, SignalRecord
-from eth_pipeline.contracts.table import INSTANT, TableContract
+from eth_pipeline.contracts.table import TableContract, at
 from eth_pipeline.contracts.tables import FUNDING_RATES, KLINES, MARK_KLINES
 from eth_pipeline.errors import SettingsInvalid
 from eth_pipeline.features.catalogue import features_contract
@@ -86,7 +86,7 @@ def read_span(lake: Lake, *, settings: Settings, first: datetime, end: datetime,
     symbol = settings.symbol
     bars = _read(lake, KLINES, settings, first - HISTORY_NEEDED, end)
     marks = _read(lake, MARK_KLINES, settings, first - HOUR, end + HOUR)
-    traded = bars.filter(pl.col("close_time") > pl.lit(first, INSTANT))
+    traded = bars.filter(pl.col("close_time") > at(first))
     if not traded.height:
         raise SettingsInvalid(f"No bar of {symbol} lies between {first} and {end}. Ingest the span, or choose another.")
     newest = floor_hour(cast(datetime, traded["close_time"].max()))
@@ -128,7 +128,7 @@ def read_span(lake: Lake, *, settings: Settings, first: datetime, end: datetime,
         ),
         volatility={time: value for time, value in features.select("decision_time", VOLATILITY).iter_rows() if value},
     )
-    begin = pl.lit(first, INSTANT)
+    begin = at(first)
     prices = prices_from_bars(
         bars.filter(pl.col("open_time") >= begin),
         marks.filter(pl.col("open_time") >= begin),
@@ -210,4 +210,4 @@ def _read(lake: Lake, table: TableContract, settings: Settings, first: datetime,
 
 
 def _between(name: str, first: datetime, end: datetime) -> pl.Expr:
-    return pl.col(name).is_between(pl.lit(first, INSTANT), pl.lit(end, INSTANT), closed="left")
+    return pl.col(name).is_between(at(first), at(end), closed="left")

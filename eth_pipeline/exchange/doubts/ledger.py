@@ -12,7 +12,7 @@ from datetime import datetime
 import polars as pl
 
 from eth_pipeline.contracts.quality import GAP_LEDGER, QUARANTINE, Cause, Status
-from eth_pipeline.contracts.table import INSTANT
+from eth_pipeline.contracts.table import INSTANT, at
 from eth_pipeline.exchange.doubts.findings import FINDING, REFUSED_CAUSES, Absence, refused_rows
 from eth_pipeline.exchange.http.state import HostState
 from eth_pipeline.exchange.streams import Stream
@@ -122,8 +122,8 @@ def _changes(
         "symbol",
         pl.lit(stream.interval or "").alias("interval"),
         *[name for name in FINDING if name != "symbol"],
-        pl.coalesce("first_seen", pl.lit(now, INSTANT)).alias("first_seen"),
-        pl.lit(now, INSTANT).alias("last_seen"),
+        pl.coalesce("first_seen", at(now)).alias("first_seen"),
+        at(now).alias("last_seen"),
         pl.lit(origin).alias("provenance"),
     )
     same = ["time", "cause", "status", "detail"]
@@ -136,7 +136,7 @@ def _repaired(lake: Lake, stream: Stream, gone: pl.DataFrame, report: Report, *,
     if not gone.height:
         return gone
     time = stream.time_column
-    between = pl.col(time).is_between(pl.lit(gone["time"].min(), INSTANT), pl.lit(gone["time"].max(), INSTANT))
+    between = pl.col(time).is_between(at(min(gone["time"])), at(max(gone["time"])))
     mine = pl.col("symbol") == report.symbol
     if stream.interval is not None:
         mine = mine & (pl.col("interval") == stream.interval)
@@ -166,7 +166,7 @@ def _repaired_files(mine: pl.DataFrame, report: Report, *, now: datetime) -> pl.
 
 def _restated(entries: pl.DataFrame, *, now: datetime, status: pl.Expr, source: pl.Expr) -> pl.DataFrame:
     return entries.with_columns(
-        status.alias("status"), source.alias("repair_source"), pl.lit(now, INSTANT).alias("last_seen")
+        status.alias("status"), source.alias("repair_source"), at(now).alias("last_seen")
     ).select(list(GAP_LEDGER.schema))
 
 
@@ -183,8 +183,8 @@ def _set_aside(lake: Lake, stream: Stream, report: Report, *, now: datetime, ori
         "broken_rule",
         pl.struct(pl.col(list(stream.contract.schema))).struct.json_encode().alias("row"),
         "source",
-        pl.lit(now, INSTANT).alias("first_seen"),
-        pl.lit(now, INSTANT).alias("last_seen"),
+        at(now).alias("first_seen"),
+        at(now).alias("last_seen"),
         pl.lit(origin).alias("provenance"),
     ).filter(pl.col("time").is_not_null())
     known = lake.read(

@@ -14,7 +14,7 @@ from datetime import datetime
 import polars as pl
 
 from eth_pipeline.contracts.quality import Cause, Status
-from eth_pipeline.contracts.table import INSTANT, TableContract
+from eth_pipeline.contracts.table import TableContract, at
 from eth_pipeline.contracts.tables import KLINES, MARK_KLINES
 from eth_pipeline.exchange.doubts.findings import NOTHING_FOUND
 from eth_pipeline.exchange.streams import Stream
@@ -77,6 +77,6 @@ def _read(
         contract,
         where=(pl.col("interval") == stream.interval)
         & pl.col("symbol").is_in(list(stream.symbols))
-        & pl.col("open_time").is_between(pl.lit(first, INSTANT), pl.lit(last, INSTANT)),
+        & pl.col("open_time").is_between(at(first), at(last)),
         columns=["symbol", *times, *columns],
     )

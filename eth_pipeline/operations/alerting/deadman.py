@@ -22,7 +22,7 @@ import polars as pl
 from eth_pipeline.contracts.alert import AlertKind
 from eth_pipeline.contracts.clock import HOUR, iso, parse_instant
 from eth_pipeline.contracts.decision_tables import SIGNALS
-from eth_pipeline.contracts.table import INSTANT
+from eth_pipeline.contracts.table import at
 from eth_pipeline.contracts.wording import alerts as wording
 from eth_pipeline.exchange.http.exchange_time import newest_offset
 from eth_pipeline.exchange.http.state import STATE_FILE, HostState
@@ -107,7 +107,7 @@ def sighting(settings: Settings, *, until: datetime, lake_seconds: float = _LAKE
 def _in_lake(settings: Settings, *, until: datetime, lake_seconds: float) -> datetime | None:
     """The newest hour of the table, asked in a thread that is left behind where it does not come back."""
     ours = (pl.col("symbol") == settings.symbol) & (pl.col("phase") == settings.phase)
-    ours = ours & (pl.col("decision_time") <= pl.lit(until, INSTANT))
+    ours = ours & (pl.col("decision_time") <= at(until))
     answers: list[datetime | Exception | None] = []
 
     def look() -> None:

@@ -16,7 +16,7 @@ from eth_pipeline.contracts.artifact import DRIFT
 from eth_pipeline.contracts.clock import HOUR, floor_hour
 from eth_pipeline.contracts.decision_tables import TRANSITIONS
 from eth_pipeline.contracts.signal import SignalRecord
-from eth_pipeline.contracts.table import INSTANT
+from eth_pipeline.contracts.table import at
 from eth_pipeline.exchange.http.state import STATE_FILE, HostState
 from eth_pipeline.lake import Lake
 from eth_pipeline.models.drift import DriftReference, DriftReport, measure_drift
@@ -90,7 +90,7 @@ def newest_transitions(settings: Settings) -> pl.DataFrame:
     newest = lake.newest(TRANSITIONS, where=ours)
     if newest is None:
         return TRANSITIONS.empty()
-    return lake.read(TRANSITIONS, where=ours & (pl.col("decision_time") > pl.lit(newest - _NEWS, INSTANT)))
+    return lake.read(TRANSITIONS, where=ours & (pl.col("decision_time") > at(newest - _NEWS)))
 
 
 def exchange_troubles(settings: Settings, *, now: datetime) -> tuple[ExchangeTrouble, ...]:

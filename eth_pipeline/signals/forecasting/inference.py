@@ -14,7 +14,7 @@ import polars as pl
 
 from eth_pipeline.contracts.clock import HOUR, FixedClock
 from eth_pipeline.contracts.decision_tables import FORECASTS
-from eth_pipeline.contracts.table import INSTANT
+from eth_pipeline.contracts.table import at
 from eth_pipeline.lake import Lake
 from eth_pipeline.settings import Settings
 from eth_pipeline.signals.forecasting.forecast import BundleForecaster, Forecast
@@ -89,7 +89,7 @@ def inference_coverage(lake: Lake, *, symbol: str, first: datetime, last: dateti
     """
     if last < first:
         raise ValueError(f"there is no hour from {first} to {last}; pass the older one first.")
-    within = pl.col("decision_time").is_between(pl.lit(first, INSTANT), pl.lit(last, INSTANT))
+    within = pl.col("decision_time").is_between(at(first), at(last))
     rows = lake.read(
         FORECASTS,
         where=(pl.col("symbol") == symbol) & within & pl.col("acting"),

@@ -16,7 +16,7 @@ import polars as pl
 
 from eth_pipeline.contracts.clock import HOUR, floor_hour, require_utc
 from eth_pipeline.contracts.signal import StreamFreshness
-from eth_pipeline.contracts.table import INSTANT, TableContract
+from eth_pipeline.contracts.table import TableContract, at
 from eth_pipeline.contracts.tables import STREAMS
 from eth_pipeline.lake import Lake
 from eth_pipeline.settings import Settings
@@ -92,7 +92,7 @@ def _newest_rows(
         where = mine & pl.col("symbol").is_in(absent)
         if window is not None:
             # from a full hour on, so that the steps of a run, seconds apart, ask the lake the same question
-            where = where & (pl.col(time) > pl.lit(floor_hour(now) - window, INSTANT))
+            where = where & (pl.col(time) > at(floor_hour(now) - window))
         found |= _read_newest(lake, table, now=now, where=where)
     return found
 
@@ -101,7 +101,7 @@ def _read_newest(lake: Lake, table: TableContract, *, now: datetime, where: pl.E
     time = DATA_TIME[table.name]
     rows = lake.read(table, where=where, columns=["symbol", time, "available_at", "source"])
     if rows.height > _FEW_ROWS:  # of a stream that has stopped the whole history is looked through
-        rows = rows.filter(pl.col("available_at") <= pl.lit(now, INSTANT)).sort(time).unique("symbol", keep="last")
+        rows = rows.filter(pl.col("available_at") <= at(now)).sort(time).unique("symbol", keep="last")
     found: dict[str, _Newest] = {}
     for symbol, *values in rows.iter_rows():
         row = _Newest(*values)

@@ -11,7 +11,7 @@ import polars as pl
 
 from eth_pipeline.contracts.clock import HOUR
 from eth_pipeline.contracts.signal import SignalRecord, SignalState
-from eth_pipeline.contracts.table import INSTANT
+from eth_pipeline.contracts.table import at
 from eth_pipeline.contracts.tables import STREAMS
 from eth_pipeline.errors import BundleRefused
 from eth_pipeline.lake import Lake
@@ -53,8 +53,8 @@ def tradeable_on_good_input(
 def _stale(record: SignalRecord, lake: Lake, settings: Settings) -> Iterator[str]:
     for table in STREAMS.values():
         time = DATA_TIME[table.name]
-        known = pl.col("available_at") <= pl.lit(record.emitted_at, INSTANT)
-        recent = pl.col(time) > pl.lit(record.emitted_at - timedelta(days=3), INSTANT)
+        known = pl.col("available_at") <= at(record.emitted_at)
+        recent = pl.col(time) > at(record.emitted_at - timedelta(days=3))
         newest = dict(
             lake.read(table, where=known & recent, columns=["symbol", time]).group_by("symbol").agg(pl.max(time)).rows()
         )

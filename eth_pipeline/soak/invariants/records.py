@@ -12,7 +12,7 @@ import polars as pl
 from eth_pipeline.contracts.clock import HOUR, iso
 from eth_pipeline.contracts.decision_tables import SIGNALS
 from eth_pipeline.contracts.signal import ReasonCode, SignalRecord, SignalState, record_from_json
-from eth_pipeline.contracts.table import INSTANT
+from eth_pipeline.contracts.table import at
 from eth_pipeline.lake import Lake
 from eth_pipeline.settings import Settings
 
@@ -27,7 +27,7 @@ def read_records(
     """
     known = {} if parsed is None else parsed
     mine = (pl.col("symbol") == settings.symbol) & (pl.col("phase") == settings.phase)
-    rows = lake.read(SIGNALS, where=mine & (pl.col("decision_time") >= pl.lit(first, INSTANT)))
+    rows = lake.read(SIGNALS, where=mine & (pl.col("decision_time") >= at(first)))
     texts = rows.sort("decision_time")["record"].to_list()
     for text in texts:
         if text not in known:
