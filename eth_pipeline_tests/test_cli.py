@@ -121,6 +121,14 @@ def test_every_table_has_its_title_and_its_heads_in_the_language_of_the_settings
     assert [english_in(head) for head in heads.strip(" ┃").split("┃")] == [[]] * (heads.count("┃") - 1)
 
 
+def test_a_setting_with_brackets_is_shown_as_it_is(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The terminal's markup is written in brackets: `[red]` was swallowed, `[/x]` ended the command."""
+    monkeypatch.setenv("ETH_PIPELINE_ALERTS__TARGETS_FILE", str(settings.home / "[red]" / "[" / "x]"))
+    result = call("config", "show")
+    assert result.exit_code == 0, result.output
+    assert "[red]/[/x]" in flat(result.stdout)
+
+
 def test_the_difference_of_the_last_two_configurations_is_the_setting_that_changed(settings: Settings) -> None:
     found = json.loads(call("config", "diff", "--json").stdout)
     assert [(item["setting"], item["before"]) for item in found] == [("lake_retention_hours", 48)]

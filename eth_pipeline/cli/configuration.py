@@ -6,6 +6,7 @@ Belongs here: showing. Does not belong: storing (`operations.config_audit`), rea
 from typing import Annotated
 
 import typer
+from rich.markup import escape
 
 from eth_pipeline.cli.console import out, print_json, refuse_on_error
 from eth_pipeline.cli.words import headed
@@ -29,7 +30,8 @@ def history(as_json: AsJson = False) -> None:
     columns = ("since", "configuration", "user", "host", "command", "commit")
     table = headed("Configurations in use", *columns, language=settings.language)
     for change in changes:
-        table.add_row(change.at, change.digest[:12], change.user, change.host, change.command, change.commit[:12])
+        who = (change.user, change.host, change.command)
+        table.add_row(change.at, change.digest[:12], *map(escape, who), change.commit[:12])
     out.print(table)
 
 
@@ -64,7 +66,7 @@ def diff(
         new=new[:12],
     )
     for item in found:
-        table.add_row(item.setting, str(item.before), str(item.after))
+        table.add_row(item.setting, escape(str(item.before)), escape(str(item.after)))
     out.print(table)
 
 
@@ -79,7 +81,7 @@ def show(as_json: AsJson = False) -> None:
         columns, digest = ("setting", "value", "meaning"), settings.digest()[:12]
         table = headed("Configuration {digest}", *columns, language=settings.language, digest=digest)
         for name, value, meaning in _flat(settings.masked(), type(settings).model_fields):
-            table.add_row(name, value, meaning)
+            table.add_row(name, escape(value), escape(meaning))
         out.print(table)
 
 

@@ -7,6 +7,7 @@ import json
 from typing import Annotated, Any
 
 import typer
+from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
 from eth_pipeline.cli.console import err, out, print_json, refuse_on_error
@@ -85,7 +86,7 @@ def _run(streams: list[str] | None, *, first: str | None, end: str | None, as_js
         columns = ("stream", "symbol", "outcome", "inserted", "updated", "missing", "detail")
         table = headed("Ingested", *columns, language=language)
         for row in rows:
-            table.add_row(*(said(str(value), language) for value in row.values()))
+            table.add_row(*(escape(said(str(value), language)) for value in row.values()))
         out.print(table)
     if any(row["outcome"] in ("unavailable", "restricted") for row in rows):
         raise typer.Exit(1)

@@ -6,6 +6,7 @@ Belongs here: showing. Does not belong: the checks themselves (`operations.healt
 from typing import Annotated
 
 import typer
+from rich.markup import escape
 
 from eth_pipeline.cli.console import out, print_json, refuse_on_error
 from eth_pipeline.cli.tables import checks_table, process_table
@@ -75,6 +76,6 @@ def manifest(as_json: AsJson = False) -> None:
         table = headed("Runtime manifest", "field", "value", language=settings.language)
         for name, item in value.items():
             lines = "\n".join(f"{k} {v}" for k, v in item.items()) if isinstance(item, dict) else str(item)
-            table.add_row(name, lines or "none")
+            table.add_row(name, escape(lines) or "none")
         out.print(table)
         out.print(process_table(processes, language=settings.language))
