@@ -52,7 +52,7 @@ def rollback(
         f"(decision {back.bundle.decision.decision_id})."
     )
     if back.unreconciled:
-        out.print(f"[yellow]The registry does not know of it yet[/]: {back.unreconciled}", highlight=False)
+        out.print(f"[yellow]The registry does not know of it yet[/]: {escape(back.unreconciled)}", highlight=False)
 
 
 def alias(

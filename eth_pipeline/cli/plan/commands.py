@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Annotated, NoReturn
 
 import typer
+from rich.markup import escape
 from rich.table import Table
 
 from eth_pipeline.cli.console import err, out, print_json, refuse_on_error
@@ -69,7 +70,8 @@ def run(
         elif check_only:
             out.print(checks_table(checks, title="Checks", language=settings.language))
             for each in would:
-                out.print(f"{each.stage}: {'runs ' + ', '.join(each.assets) if each.runs else 'skipped'} ({each.why})")
+                done = "runs " + ", ".join(each.assets) if each.runs else "skipped"
+                out.print(f"{each.stage}: {done} ({each.why})", markup=False)
         if refused(checks):
             refuse(checks)
         if check_only:
@@ -236,5 +238,5 @@ def _stages_table(state: PlanState, *, language: Language) -> Table:
     plan, outcome = state.plan_id, said(state.outcome, language)
     table = headed("Plan {plan}: {outcome}", *STAGE_HEADER, language=language, plan=plan, outcome=outcome)
     for row in stage_rows(state):
-        table.add_row(*row)
+        table.add_row(*map(escape, row))
     return table

@@ -12,6 +12,7 @@ from typing import Annotated
 from uuid import uuid4
 
 import typer
+from rich.markup import escape
 from rich.table import Table
 
 from eth_pipeline.cli.console import err, out, print_json, refuse_on_error
@@ -149,7 +150,7 @@ def _table(outcomes: dict[VintageTask, str], *, language: Language) -> Table:
     table = headed("Vintages", *columns, language=language)
     for task, outcome in outcomes.items():
         stored = counted[task.symbol].get((task.algorithm, task.month), 0)
-        table.add_row(task.symbol, task.algorithm, task.month, outcome, f"{stored:,}")
+        table.add_row(task.symbol, task.algorithm, task.month, escape(outcome), f"{stored:,}")
     return table
 
 
