@@ -26,7 +26,7 @@ $(STAMP): requirements.lock requirements.torch.lock pyproject.toml
 	$(PIP) install --quiet --no-compile --require-hashes -r requirements.lock
 	$(PIP) install --quiet --no-compile $(TORCH)
 	$(PIP) install --quiet --no-deps --no-build-isolation --editable .
-	$(BIN)/python -m compileall -qq -j 0 -x '/tests?/' "$$($(BIN)/python -c 'import sysconfig; print(sysconfig.get_path("purelib"))')" || true
+	$(BIN)/python -m compileall -qq -j 0 -x '/site-packages/.*/tests?/' "$$($(BIN)/python -c 'import sysconfig; print(sysconfig.get_path("purelib"))')" || true
 	rm -rf build/setup
 	touch $(STAMP)
 

@@ -80,6 +80,13 @@ def test_set_up_begins_with_the_pip_of_the_lock() -> None:
     assert makefile.index("-r build/setup/pip.lock") < makefile.index("$(PIP) download")
 
 
+def test_no_folder_that_the_checkout_lies_in_keeps_the_packages_from_being_compiled() -> None:
+    (left_out,) = re.findall(r"compileall .* -x '([^']+)'", (ROOT / "Makefile").read_text())
+    packages = "/home/me/tests/eth_pipeline/.venv/lib/python3.11/site-packages"
+    assert re.search(left_out, f"{packages}/polars/lit.py") is None
+    assert re.search(left_out, f"{packages}/pandas/tests/test_frame.py")
+
+
 def test_the_lock_of_torch_knows_what_was_offered_and_keeps_what_it_knew(tmp_path: Path) -> None:
     (tmp_path / "torch-9.1+cpu-cp311-cp311-linux_x86_64.whl").write_bytes(b"wheel")
     (tmp_path / "torch-9.0-cp311-cp311-linux_x86_64.whl").write_bytes(b"older")
