@@ -24,6 +24,7 @@ from eth_pipeline.contracts.wording import coded, said
 from eth_pipeline.contracts.wording.details import NEWEST_TOO_OLD
 from eth_pipeline.contracts.wording.lineage import NO_TABLE
 from eth_pipeline.contracts.wording.processes import CODE_CHANGED
+from eth_pipeline.models.figures.evaluation import verdict
 from eth_pipeline.operations.host_health import Check
 from eth_pipeline.operations.lineage import LineageStep
 from eth_pipeline.operations.processes import ProcessState, ProcessStatus
@@ -103,11 +104,16 @@ def test_a_decision_is_shown_in_chinese_with_its_gates(table: Callable[..., Tabl
 
 def test_an_evaluation_is_shown_in_chinese_with_its_verdict() -> None:
     figures = without_skill()
+    figures = figures.model_copy(update={"verdict": verdict(figures.horizons[0], round_trip_cost_bps=14.0)})
     text, english = printed(evaluation_table(figures, language="zh")), printed(evaluation_table(figures))
-    for words in ("样本外", "预测期限", "仅用波动率", "每笔净基点", "笔"):
+    trades = figures.horizons[0].trades
+    for words in ("样本外", "预测期限", "仅用波动率", "每笔净基点", f"共 {trades} 笔"):
         assert words in text
-    assert f"in {figures.horizons[0].trades} trades" in english
-    assert "Out of sample" in english
+    assert "".join(said(figures.verdict, "zh").split()) in "".join(text.split())
+    assert english_in(said(figures.verdict, "zh")) == []
+    for words in ("Out of sample", f"in {trades} trades"):
+        assert words in english
+    assert "".join(figures.verdict.split()) in "".join(english.split())
 
 
 def test_a_lineage_is_shown_in_chinese_and_names_the_codes_in_english() -> None:
